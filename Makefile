@@ -1,0 +1,26 @@
+.PHONY: build test race lint up fuzz bench clean
+
+build: ## the binary, without cgo
+	CGO_ENABLED=0 go build -o bin/pricelake ./cmd/pricelake
+
+test: ## what the README says
+	go test ./...
+
+race: ## what CI adds
+	go test -race -shuffle=on ./...
+
+lint:
+	go vet ./...
+	go tool golangci-lint run
+
+up: build ## everything embedded, against the built-in simulator
+	bin/pricelake up --demo
+
+fuzz: ## every fuzz target for a short while
+	.ci/fuzz 20s
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -rf bin dist

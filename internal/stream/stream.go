@@ -1,0 +1,160 @@
+// Package stream is the vocabulary between the stages of the path and the
+// broker: records, batches, and the seams a stage or a sink implements. It
+// knows no client library; internal/kafka is the one implementation that talks
+// to a broker.
+package stream
+
+import (
+	"context"
+	"time"
+)
+
+// TopicID is the broker's id of a topic (KIP-516). It changes when a topic is
+// deleted and created again under the same name, so it, not the name, is part
+// of every row's lineage.
+type TopicID [16]byte
+
+// Header is one header of a record.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// AnyPartition in Record.Partition leaves the choice to the key's hash.
+const AnyPartition int32 = -1
+
+// Record is one record of a topic. On input every field is set. On output
+// Offset, Timestamp and TopicID are ignored, and Partition may be AnyPartition.
+//
+// Key, Value and Headers of an input record belong to the receiver until it
+// returns from the call that handed them over; copy what outlives that.
+type Record struct {
+	Topic     string
+	TopicID   TopicID
+	Partition int32
+	Offset    int64
+	Timestamp time.Time
+	Key       []byte
+	Value     []byte
+	Headers   []Header
+}
+
+// Header returns the value of the first header with the key, nil if none.
+func (r *Record) Header(key string) []byte {
+	for _, h := range r.Headers {
+		if h.Key == key {
+			return h.Value
+		}
+	}
+	return nil
+}
+
+// TopicPartition names one partition.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+// Batch is a run of records of one partition in offset order. Offsets may have
+// holes: transaction markers and aborted records take offsets too.
+type Batch struct {
+	Topic     string
+	TopicID   TopicID
+	Partition int32
+	Records   []Record
+}
+
+// Output is what a stage makes of one batch. All of it is published in the
+// transaction that also commits the batch's offsets, or none of it.
+type Output struct {
+	Records []Record
+	// Committed, when set, is called once after that transaction has
+	// committed, with Records in the same order and their Offset set. It is not
+	// called for an aborted transaction. An error ends the partition's stage;
+	// it is opened anew from what is durable.
+	Committed func(ctx context.Context, published []Record) error
+}
+
+// Stage turns the records of one partition into output records. One value
+// serves one partition for one assignment; Handle and Close are called from one
+// goroutine at a time. An error of Handle means nothing of the batch happened:
+// the batch comes again, to this stage or to another.
+type Stage interface {
+	Handle(ctx context.Context, b Batch) (Output, error)
+	Close() error
+}
+
+// OpenStage makes the stage of one partition when it is assigned, before its
+// first batch. It may take long (a rebuild); ctx ends with the assignment.
+type OpenStage func(ctx context.Context, tp TopicPartition) (Stage, error)
+
+// StageFunc adapts a function without state to a Stage.
+type StageFunc func(ctx context.Context, b Batch) (Output, error)
+
+// Handle calls f.
+func (f StageFunc) Handle(ctx context.Context, b Batch) (Output, error) { return f(ctx, b) }
+
+// Close does nothing.
+func (f StageFunc) Close() error { return nil }
+
+// Log reads a topic outside any group, for rebuilds, look-ups and tools. It may
+// be used in parallel.
+type Log interface {
+	// ReadCommitted calls each with every committed record of the partition
+	// from offset from up to its end as it was at the call. It takes the high
+	// watermark, waits until the last stable offset has reached it (markers
+	// of an open transaction land one by one), and returns that watermark.
+	// Records of aborted transactions are left out. from below the first
+	// retained offset starts at that.
+	ReadCommitted(ctx context.Context, tp TopicPartition, from int64, each func(Record) error) (next int64, err error)
+	// Bounds returns the first retained offset and the high watermark.
+	Bounds(ctx context.Context, tp TopicPartition) (first, end int64, err error)
+	// Describe returns the id and the number of partitions of a topic.
+	Describe(ctx context.Context, topic string) (id TopicID, partitions int32, err error)
+}
+
+// Publisher appends records outside a transaction and returns when all are
+// acknowledged by all replicas. It may be used in parallel. On an error some
+// of the records may have been written.
+type Publisher interface {
+	Publish(ctx context.Context, rs ...Record) error
+}
+
+// Claim is one partition handed to a sink for the time of one assignment.
+type Claim struct {
+	TopicPartition
+	TopicID TopicID
+	// Committed is the next offset the group would read: everything below is
+	// settled. Metadata is the text committed with it (an open intent, or
+	// empty).
+	Committed int64
+	Metadata  string
+	// Reread reads exactly the committed records of [first,last] again.
+	Reread func(ctx context.Context, first, last int64) ([]Record, error)
+}
+
+// Intend commits offset first of the batch together with metadata (at most
+// 1 KiB), fenced by the group's generation: after it returned nil no earlier
+// owner can settle anything of the partition any more. It does not move the
+// position.
+type Intend func(ctx context.Context, metadata string) error
+
+// RangeSink writes ranges of one claimed partition. Open's successor calls come
+// from one goroutine. Write returns nil only when every record of the batch is
+// durable (or was already, or is in the dead letters); an error means the
+// outcome is unknown and the same batch comes again, to this sink or, after
+// another Open, to another. ctx of Write ends when the assignment does.
+type RangeSink interface {
+	Write(ctx context.Context, b Batch, intend Intend) error
+	Close() error
+}
+
+// OpenRange claims one partition for a sink: it ends what a predecessor may
+// still be writing and finds out what of the range from Committed on is already
+// there.
+type OpenRange func(ctx context.Context, c Claim) (sink RangeSink, err error)
+
+// WindowHandler does the work of one record of a Window: requests finish out of
+// order. It returns what is to be published for it. An error means nothing
+// happened; the record is handed over again. It is called from many goroutines.
+type WindowHandler func(ctx context.Context, r Record) ([]Record, error)
