@@ -10,8 +10,7 @@ race: ## what CI adds
 	go test -race -shuffle=on ./...
 
 lint:
-	go vet ./...
-	go tool golangci-lint run
+	.ci/lint
 
 up: build ## everything embedded, against the built-in simulator
 	bin/pricelake up --demo
