@@ -1,0 +1,333 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Map is a YAML mapping whose keys are data: it keeps the order of the file. In
+// a file a plain list stands for its keys without values.
+type Map[T any] []Entry[T]
+
+// Entry is one key of a Map.
+type Entry[T any] struct {
+	Key   string
+	Value T
+}
+
+// Get returns the value of the key.
+func (m Map[T]) Get(key string) (value T, ok bool) {
+	for i := range m {
+		if m[i].Key == key {
+			return m[i].Value, true
+		}
+	}
+	return value, false
+}
+
+// Go returns the entries as a Go map, nil when there are none.
+func (m Map[T]) Go() map[string]T {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[string]T, len(m))
+	for _, e := range m {
+		out[e.Key] = e.Value
+	}
+	return out
+}
+
+func (Map[T]) orderedMap() {}
+
+// Decode fills dst, a pointer to a struct, from the document, strictly: each
+// key must be the yaml tag of a field. It reports everything wrong at once;
+// what is right is filled in all the same.
+//
+// Beyond the usual types it knows time.Duration (5s), Map, and everything with
+// UnmarshalText. Text fields take any scalar as it is written. Two tag options:
+// `yaml:"path,shorthand"` lets a scalar stand in place of the struct and sets
+// this field of it; `yaml:"rows,oneormany"` lets one value stand for a list of
+// one.
+func (d *Document) Decode(dst any) Problems {
+	if d.root == nil {
+		return nil
+	}
+	s := &decoder{doc: d}
+	s.node(d.root, reflect.ValueOf(dst).Elem(), fieldTag{}, nil)
+	return s.problems
+}
+
+type decoder struct {
+	doc      *Document
+	problems Problems
+	nodes    int
+	full     bool // the bound is reached and reported
+}
+
+func (s *decoder) problem(n *yaml.Node, path []any, message, hint string) {
+	s.problems = append(s.problems, Problem{File: s.doc.file, Line: n.Line, Column: n.Column,
+		Path: PathText(path...), Message: message, Hint: hint})
+}
+
+func (s *decoder) expected(n *yaml.Node, path []any, what, hint string) {
+	s.problem(n, path, fmt.Sprintf("expected %s, found %s", what, describe(n)), hint)
+}
+
+// node decodes one value. at keeps the node as written, so that a problem with
+// an aliased value is told where the alias stands.
+func (s *decoder) node(at *yaml.Node, v reflect.Value, tag fieldTag, path []any) {
+	s.nodes++
+	if s.nodes > maxYAMLNodes || len(path) > maxYAMLDepth {
+		if !s.full {
+			s.full = true
+			s.problem(at, path, "the file unfolds into too many or too deeply nested values",
+				"write it without aliases of aliases")
+		}
+		return
+	}
+	n := follow(at)
+	if v.Kind() == reflect.Pointer {
+		if isNull(n) {
+			return
+		}
+		v.Set(reflect.New(v.Type().Elem()))
+		v = v.Elem()
+	}
+	if v.Type() == reflect.TypeFor[time.Duration]() {
+		s.duration(n, v, path)
+		return
+	}
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		s.text(n, u, path)
+		return
+	}
+	if _, ok := v.Interface().(interface{ orderedMap() }); ok {
+		s.ordered(n, v, path)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		s.structure(n, v, path)
+	case reflect.Slice:
+		s.list(n, v, tag, path)
+	case reflect.Map:
+		s.mapping(n, v, path)
+	default:
+		s.scalar(n, v, path)
+	}
+}
+
+func (s *decoder) structure(n *yaml.Node, v reflect.Value, path []any) {
+	fields := fieldsOf(v.Type())
+	switch {
+	case isNull(n):
+	case n.Kind == yaml.ScalarNode && shorthand(fields) >= 0:
+		f := fields[shorthand(fields)]
+		s.node(n, v.Field(f.index), f, path)
+	case n.Kind != yaml.MappingNode:
+		s.expected(n, path, "a mapping with the keys "+strings.Join(keyNames(fields), ", "), "")
+	default:
+		s.keys(n, path, func(key, value *yaml.Node, path []any) {
+			i := slices.IndexFunc(fields, func(f fieldTag) bool { return f.name == key.Value })
+			if i < 0 {
+				s.problem(key, path, "unknown key", DidYouMean(key.Value, keyNames(fields)))
+				return
+			}
+			s.node(value, v.Field(fields[i].index), fields[i], path)
+		})
+	}
+}
+
+// keys walks a mapping and reports keys that are twice or no plain text.
+func (s *decoder) keys(n *yaml.Node, path []any, each func(key, value *yaml.Node, path []any)) {
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		inner := append(slices.Clone(path), key.Value)
+		switch line, twice := seen[key.Value]; {
+		case key.Kind != yaml.ScalarNode:
+			s.problem(key, path, "a key that is no plain text", "write key: value")
+		case key.Tag == "!!merge":
+			s.problem(key, path, "merge keys (<<) are not read", "write the keys out, or use an alias for a whole value")
+		case twice:
+			s.problem(key, inner, fmt.Sprintf("this key is already on line %d", line), "keep one of them")
+		default:
+			seen[key.Value] = key.Line
+			each(key, value, inner)
+		}
+	}
+}
+
+func (s *decoder) list(n *yaml.Node, v reflect.Value, tag fieldTag, path []any) {
+	switch {
+	case isNull(n):
+	case n.Kind == yaml.SequenceNode:
+		v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+		for i, item := range n.Content {
+			s.node(item, v.Index(i), fieldTag{}, append(slices.Clone(path), i))
+		}
+	case tag.oneOrMany:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		s.node(n, v.Index(0), fieldTag{}, path)
+	default:
+		s.expected(n, path, "a list", "write each item on its own line after \"- \"")
+	}
+}
+
+func (s *decoder) mapping(n *yaml.Node, v reflect.Value, path []any) {
+	switch {
+	case isNull(n):
+	case n.Kind != yaml.MappingNode:
+		s.expected(n, path, "a mapping (key: value)", "")
+	default:
+		v.Set(reflect.MakeMap(v.Type()))
+		s.keys(n, path, func(key, value *yaml.Node, path []any) {
+			item := reflect.New(v.Type().Elem()).Elem()
+			s.node(value, item, fieldTag{}, path)
+			v.SetMapIndex(reflect.ValueOf(key.Value), item)
+		})
+	}
+}
+
+func (s *decoder) ordered(n *yaml.Node, v reflect.Value, path []any) {
+	entry := v.Type().Elem()
+	add := func(key string) reflect.Value {
+		e := reflect.New(entry).Elem()
+		e.Field(0).SetString(key)
+		v.Set(reflect.Append(v, e))
+		return v.Index(v.Len() - 1).Field(1)
+	}
+	switch {
+	case isNull(n):
+	case n.Kind == yaml.SequenceNode:
+		for i, item := range n.Content {
+			item = follow(item)
+			if item.Kind != yaml.ScalarNode || isNull(item) {
+				s.expected(item, append(slices.Clone(path), i), "text", "")
+				continue
+			}
+			add(item.Value)
+		}
+	case n.Kind == yaml.MappingNode:
+		s.keys(n, path, func(key, value *yaml.Node, path []any) {
+			s.node(value, add(key.Value), fieldTag{}, path)
+		})
+	default:
+		s.expected(n, path, "a mapping (key: value) or a list", "")
+	}
+}
+
+func (s *decoder) duration(n *yaml.Node, v reflect.Value, path []any) {
+	if n.Kind == yaml.ScalarNode {
+		if d, err := time.ParseDuration(strings.TrimSpace(n.Value)); err == nil && n.ShortTag() == "!!str" {
+			v.SetInt(int64(d))
+			return
+		}
+	}
+	s.expected(n, path, "a duration", "write a number with a unit, such as 5s, 1m30s or 1h")
+}
+
+func (s *decoder) text(n *yaml.Node, u encoding.TextUnmarshaler, path []any) {
+	if n.Kind != yaml.ScalarNode || isNull(n) {
+		s.expected(n, path, "a plain value", "")
+		return
+	}
+	if err := u.UnmarshalText([]byte(n.Value)); err != nil {
+		s.problem(n, path, err.Error(), "")
+	}
+}
+
+func (s *decoder) scalar(n *yaml.Node, v reflect.Value, path []any) {
+	scalar := n.Kind == yaml.ScalarNode && !isNull(n)
+	switch kind := v.Kind(); {
+	case kind == reflect.String:
+		if scalar {
+			v.SetString(n.Value)
+			return
+		}
+		s.expected(n, path, "text", "")
+	case kind == reflect.Bool:
+		if scalar && n.ShortTag() == "!!bool" {
+			v.SetBool(strings.EqualFold(n.Value, "true"))
+			return
+		}
+		s.expected(n, path, "true or false", "write true or false")
+	case v.CanInt():
+		if scalar && n.ShortTag() == "!!int" {
+			if i, err := strconv.ParseInt(strings.ReplaceAll(n.Value, "_", ""), 0, v.Type().Bits()); err == nil {
+				v.SetInt(i)
+				return
+			}
+		}
+		s.expected(n, path, "a whole number", "")
+	default:
+		s.problem(n, path, "this value has no place in the configuration", "leave it out")
+	}
+}
+
+func describe(n *yaml.Node) string {
+	switch n = follow(n); n.Kind {
+	case yaml.MappingNode:
+		return "a mapping (key: value)"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.ShortTag() {
+	case "!!null":
+		return "nothing"
+	case "!!int", "!!float":
+		return "the number " + clip(n.Value)
+	case "!!bool":
+		return clip(n.Value)
+	case "!!timestamp":
+		return "the date " + clip(n.Value)
+	}
+	return "the text " + strconv.Quote(clip(n.Value))
+}
+
+func clip(text string) string {
+	const most = 40
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
+}
+
+type fieldTag struct {
+	name      string
+	index     int
+	shorthand bool
+	oneOrMany bool
+}
+
+func fieldsOf(t reflect.Type) []fieldTag {
+	var fields []fieldTag
+	for i := range t.NumField() {
+		name, options, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		fields = append(fields, fieldTag{name: name, index: i,
+			shorthand: options == "shorthand", oneOrMany: options == "oneormany"})
+	}
+	return fields
+}
+
+func shorthand(fields []fieldTag) int {
+	return slices.IndexFunc(fields, func(f fieldTag) bool { return f.shorthand })
+}
+
+func keyNames(fields []fieldTag) []string {
+	out := make([]string, len(fields))
+	for i, f := range fields {
+		out[i] = f.name
+	}
+	return out
+}
