@@ -1,3 +1,7 @@
+// Package schemas is the shared vocabulary of the path: the records of the topics
+// (each .avsc beside the Go type it describes), exact decimals, identifiers,
+// dates and enumerations. It knows no broker, no codec and no other package of
+// the house.
 package schemas
 
 import "time"
