@@ -8,8 +8,8 @@ import (
 )
 
 // ID is an identifier of 16 bytes. The zero value means none. Its text is the
-// 8-4-4-4-12 form of a UUID, which is what every tool reads, but the bits are
-// all hash: there is no UUID version in them.
+// 8-4-4-4-12 form of a UUID, which is what every tool reads, but there is no
+// UUID version in its bits: they are hash (and, in an EventID, a minute).
 type ID [16]byte
 
 const idTextLen = 36
