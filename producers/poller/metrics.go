@@ -1,0 +1,52 @@
+package poller
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pricelake/pricelake/schemas"
+)
+
+// Metrics are the instruments of all pollers of a process.
+type Metrics struct {
+	attempts *prometheus.CounterVec
+	polls    *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	inFlight *prometheus.GaugeVec
+}
+
+// NewMetrics registers the instruments.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_poll_attempts_total",
+			Help: "HTTP requests made, by what came of them.",
+		}, []string{"provider", "outcome"}),
+		polls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_polls_total",
+			Help: "Polls finished, by what came of them.",
+		}, []string{"provider", "outcome"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "pricelake_poll_duration_seconds",
+			Help:    "From the start of a poll to its outcome, pauses between attempts included.",
+			Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300},
+		}, []string{"provider"}),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pricelake_polls_in_flight",
+			Help: "Polls being performed.",
+		}, []string{"provider"}),
+	}
+	reg.MustRegister(m.attempts, m.polls, m.duration, m.inFlight)
+	return m
+}
+
+// started counts a poll in, the function it returns counts it out.
+func (m *Metrics) started(provider string) (ended func()) {
+	g := m.inFlight.WithLabelValues(provider)
+	g.Inc()
+	return g.Dec
+}
+
+func (m *Metrics) finished(f *schemas.PollFinished) {
+	m.polls.WithLabelValues(f.Provider, f.Outcome.String()).Inc()
+	m.duration.WithLabelValues(f.Provider).Observe(f.FinishedAt.Sub(f.StartedAt).Seconds())
+}

@@ -1,0 +1,60 @@
+package poller
+
+import (
+	"time"
+
+	"github.com/pricelake/pricelake/schemas"
+)
+
+// opened returns the outcome of a poll as far as its request gives it.
+func opened(r *schemas.PollRequested, provider, version string, started time.Time) schemas.PollFinished {
+	return schemas.PollFinished{
+		PollID:        r.PollID,
+		CorrelationID: r.CorrelationID,
+		CallID:        r.CallID,
+		CallVersion:   version,
+		Provider:      provider,
+		Account:       r.Account,
+		Origin:        r.Origin,
+		Slot:          r.Slot,
+		RequestedAt:   r.RequestedAt,
+		StartedAt:     micros(started),
+	}
+}
+
+// unknown is the outcome of a request whose call is not in the catalog. Which
+// symbols were meant is not known either.
+func (p *Poller) unknown(r *schemas.PollRequested, err error) *result {
+	now := p.cfg.Now()
+	f := opened(r, "", r.CallVersion, now)
+	f.FinishedAt = micros(now)
+	f.Outcome = schemas.PollUnknownCall
+	f.Error = clip(err.Error(), maxErrorBytes)
+	return &result{finished: f, dead: schemas.DeadUnknownCall}
+}
+
+func allFailed(symbols []schemas.CallSymbol, reason string) []schemas.SymbolOutcome {
+	outcomes := make([]schemas.SymbolOutcome, len(symbols))
+	for i, s := range symbols {
+		outcomes[i] = schemas.SymbolOutcome{
+			Symbol: s.Symbol, Instrument: s.Instrument, Outcome: schemas.ValueFailed, Reason: reason,
+		}
+	}
+	return outcomes
+}
+
+// count makes the counts agree with the symbols: requested is always the sum of
+// the other three.
+func count(f *schemas.PollFinished) {
+	f.Requested, f.Valued, f.Absent, f.Failed = int32(len(f.Symbols)), 0, 0, 0
+	for _, s := range f.Symbols {
+		switch s.Outcome {
+		case schemas.ValueValued:
+			f.Valued++
+		case schemas.ValueAbsent:
+			f.Absent++
+		default:
+			f.Failed++
+		}
+	}
+}
