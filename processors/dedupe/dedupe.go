@@ -1,0 +1,132 @@
+package dedupe
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/processors"
+	"github.com/pricelake/pricelake/schemas"
+)
+
+// Role is the name of the role in metrics, logs and dead letters.
+const Role = "deduplicator"
+
+const (
+	// DefaultCacheBytes is the memory that blocks, filters and memtables of all
+	// partitions of a process share: enough for the filters of 20 million ids.
+	DefaultCacheBytes = 64 << 20
+	// minFreeBytes is what the state's disk must have free before a batch is
+	// taken on: a store that runs out of disk in the middle of a write can only
+	// be given up.
+	minFreeBytes = 64 << 20
+)
+
+// Config is what a Deduplicator needs. Every field but CacheBytes is needed.
+type Config struct {
+	// Dir holds one store for each partition. It belongs to one process at a
+	// time and must outlive it; on another disk the state is rebuilt from what
+	// prices.v1 still holds.
+	Dir string
+	// Log reads prices.v1.
+	Log stream.Log
+	// Decoder and Encoder read and write prices.
+	Decoder processors.Decoder[schemas.Price]
+	Encoder processors.Encoder[schemas.Price]
+	// DeadLetters writes dead letters.
+	DeadLetters processors.Encoder[schemas.DeadLetter]
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer
+	// Now is the clock of the duration metric and of nothing else.
+	Now func() time.Time
+	// CacheBytes is the memory that the stores share; 0 is DefaultCacheBytes.
+	CacheBytes int64
+}
+
+// Deduplicator opens the stage of each assigned partition. It may be used in
+// parallel.
+type Deduplicator struct {
+	config  Config
+	dead    *processors.DeadLetters
+	metrics *metrics
+	fs      vfs.FS
+	cache   *pebble.Cache
+
+	mu   sync.Mutex
+	open map[*state]struct{}
+}
+
+// New returns a Deduplicator. It opens nothing yet; Close gives its memory
+// back.
+func New(c Config) *Deduplicator {
+	if c.CacheBytes == 0 {
+		c.CacheBytes = DefaultCacheBytes
+	}
+	d := &Deduplicator{
+		config: c,
+		dead:   &processors.DeadLetters{Role: Role, Encoder: c.DeadLetters},
+		fs:     vfs.Default,
+		cache:  pebble.NewCache(c.CacheBytes),
+		open:   map[*state]struct{}{},
+	}
+	d.metrics = newMetrics(c.Registerer, d.stateBytes)
+	return d
+}
+
+// Close frees what the stages share, after all of them were closed.
+func (d *Deduplicator) Close() { d.cache.Unref() }
+
+// Open is the stream.OpenStage of the deduplicator: it opens the partition's
+// state and applies what the output partition's log holds beyond it.
+func (d *Deduplicator) Open(ctx context.Context, in stream.TopicPartition) (stream.Stage, error) {
+	out := stream.TopicPartition{Topic: schemas.TopicPrices, Partition: in.Partition}
+	id, partitions, err := d.config.Log.Describe(ctx, out.Topic)
+	if err != nil {
+		return nil, fmt.Errorf("describing topic %q: %w", out.Topic, err)
+	}
+	if in.Partition >= partitions {
+		return nil, fmt.Errorf("topic %q has %d partitions and none for partition %d of %q: create both with the same number (pricelake topics apply)",
+			out.Topic, partitions, in.Partition, in.Topic)
+	}
+	dir := filepath.Join(d.config.Dir, fmt.Sprintf("%s-%d-%s", out.Topic, out.Partition, schemas.ID(id)))
+	log := d.config.Logger.With("topic", out.Topic, "partition", out.Partition)
+	s, err := d.openState(dir, id, log)
+	if err != nil {
+		return nil, fmt.Errorf("opening the deduplicator's state in %q: %w", dir, err)
+	}
+	d.track(s, true)
+	p := &partition{d: d, out: out, dir: dir, state: s, known: map[schemas.ID]int{}}
+	if err := d.catchUp(ctx, s, out, log); err != nil {
+		_ = p.Close() // the first error counts; the next opening tells of a second
+		return nil, fmt.Errorf("bringing the state of %s[%d] up to date: %w", out.Topic, out.Partition, err)
+	}
+	return p, nil
+}
+
+func (d *Deduplicator) track(s *state, open bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if open {
+		d.open[s] = struct{}{}
+	} else {
+		delete(d.open, s)
+	}
+}
+
+func (d *Deduplicator) stateBytes() float64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var total uint64
+	for s := range d.open {
+		total += s.bytes()
+	}
+	return float64(total)
+}
