@@ -1,0 +1,164 @@
+// Package embedtest gives tests a real ClickHouse: one engine for a whole test
+// process, a fresh database for each test.
+//
+// A package that uses it calls Main in its TestMain:
+//
+//	func TestMain(m *testing.M) { os.Exit(embedtest.Main(m)) }
+package embedtest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/embed"
+)
+
+// shared is the engine of this test process, started at its first use.
+var shared server
+
+type server struct {
+	once sync.Once
+	ch   *embed.ClickHouse
+	dir  string
+	err  error
+}
+
+// Main runs the tests and ends the engine they may have started. The result is
+// the status to exit with.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if err := shared.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "embedtest:", err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// ClickHouse is the engine of this test process; it has all databases named
+// test_* for its owner. Without an engine on this machine the test is skipped,
+// or fails where CI=true.
+func ClickHouse(t testing.TB) *embed.ClickHouse {
+	t.Helper()
+	shared.once.Do(shared.start)
+	if shared.err != nil {
+		Missing(t, shared.err)
+	}
+	return shared.ch
+}
+
+// Database makes a database for this test, drops it at its end and returns its
+// name. The owner of the engine has in it the rights it has in pricelake.
+func Database(t testing.TB) string {
+	t.Helper()
+	ch := ClickHouse(t)
+	name := "test_" + strings.ToLower(rand.Text()[:12])
+	if err := ch.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ch.Exec(context.Background(), "DROP DATABASE "+name+" SYNC"); err != nil {
+			t.Error(err)
+		}
+	})
+	return name
+}
+
+// Missing skips the test for the want of an engine, or fails it where CI=true
+// and for any other error.
+func Missing(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, embed.ErrNoEngine) || errors.Is(err, embed.ErrUnavailable) {
+		if os.Getenv("CI") != "true" {
+			t.Skipf("no ClickHouse for this test: %v", err)
+		}
+	}
+	t.Fatal(err)
+}
+
+// Engine locates the engine and the command of the child process, which it
+// builds without cgo the first time. Where CI=true a missing library is
+// fetched.
+func Engine(ctx context.Context) (engine embed.Engine, child []string, err error) {
+	engine, _, err = embed.Locate(ctx)
+	if errors.Is(err, embed.ErrNoEngine) && os.Getenv("CI") == "true" {
+		engine, err = embed.Fetch(ctx, nil)
+	}
+	if err != nil {
+		return engine, nil, err
+	}
+	binary, err := childBinary(ctx)
+	return engine, []string{binary, embed.ChildCommand}, err
+}
+
+// childBinary builds the child into the cache directory; the go tool makes it
+// quick when nothing has changed.
+func childBinary(ctx context.Context) (string, error) {
+	cache, err := embed.CacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("building the ClickHouse child: %w", err)
+	}
+	// Each test process has its own: another one may be running the old file.
+	path := filepath.Join(dir, fmt.Sprintf("clickhouse-child-%d", os.Getpid()))
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/pricelake/pricelake/internal/embed/clickhouse-child")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the ClickHouse child: %w: %s", err, out)
+	}
+	return path, nil
+}
+
+func (s *server) start() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	engine, child, err := Engine(ctx)
+	if err != nil {
+		s.err = err
+		return
+	}
+	if s.dir, s.err = os.MkdirTemp("", "pricelake-clickhouse-"); s.err != nil {
+		return
+	}
+	addresses, err := embed.OpenAddresses(s.dir)
+	if err != nil {
+		s.err = err
+		return
+	}
+	s.ch, s.err = embed.StartClickHouse(ctx, embed.ClickHouseConfig{
+		DataDir:      s.dir,
+		Engine:       engine,
+		Addresses:    addresses,
+		NativeAddr:   "127.0.0.1:0",
+		HTTPAddr:     "127.0.0.1:0",
+		ChildCommand: child,
+		Databases:    []string{"pricelake", "test_*"},
+		Logger:       slog.New(slog.DiscardHandler),
+	})
+}
+
+func (s *server) stop() error {
+	var errs []error
+	if s.ch != nil {
+		errs = append(errs, s.ch.Stop(context.Background()))
+	}
+	if s.dir != "" {
+		errs = append(errs, os.RemoveAll(s.dir))
+	}
+	if cache, err := embed.CacheDir(); err == nil {
+		_ = os.Remove(filepath.Join(cache, "test", fmt.Sprintf("clickhouse-child-%d", os.Getpid())))
+	}
+	return errors.Join(errs...)
+}
