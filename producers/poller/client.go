@@ -18,6 +18,7 @@ import (
 const (
 	defaultTimeout      = 10 * time.Second // of an attempt whose call names none
 	tlsTimeout          = 5 * time.Second
+	headerTimeout       = 30 * time.Second // whatever longer time a call allows for its body
 	maxHeaderBytes      = 64 << 10
 	idleTimeout         = 90 * time.Second
 	idlePerHost         = 16
@@ -77,6 +78,7 @@ func NewClient(cfg ClientConfig) *Client {
 		DialContext:            g.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
 		TLSHandshakeTimeout:    tlsTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
 		DisableCompression:     true, // its decompression has no limit; see readBody
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    idlePerHost,

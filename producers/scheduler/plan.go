@@ -17,9 +17,9 @@ const (
 	// is asked for at once, so that whoever added it sees rows.
 	newcomerInterval = 10 * time.Second
 	// stagger is the distance between calls asked for at once because they are
-	// new or have something to catch up with: 50 a second, however many a
+	// new or have something to catch up with: 25 a second, however many a
 	// catalog brings.
-	stagger = 20 * time.Millisecond
+	stagger = 40 * time.Millisecond
 )
 
 // ask is one slot to ask for.
@@ -132,11 +132,18 @@ func (p *plan) place(e *entry, now, soon time.Time) bool {
 	default:
 		e.force = schedule.EveryMicros > newcomerInterval.Microseconds()
 	}
-	if e.force && soon.Before(e.at) {
+	if e.at.After(soon) && (e.force || known && ok && justMissed(e, latest, now)) {
 		e.at = soon
 		return true
 	}
 	return false
+}
+
+// justMissed reports whether the latest slot fell into a gap between two owners
+// that is short enough to be lateness. A frequent call waits for its next slot
+// instead: not all of them at once after every restart.
+func justMissed(e *entry, latest, now time.Time) bool {
+	return latest.After(e.counted) && now.Sub(latest) <= onTime && e.at.Sub(latest) > onTime
 }
 
 // due takes up to limit calls that are due out of the queue. The caller hands
