@@ -81,7 +81,7 @@ func (c *wallClock) jump(d time.Duration) {
 // every slot that was not asked for is counted.
 func TestThirtyDaysOfTrouble(t *testing.T) {
 	defs := []schemas.CallDefined{
-		every("a-10s", 10*time.Second), every("b-minute", time.Minute), catchingUp(every("c-minute", time.Minute)),
+		every("a-40s", 40*time.Second), every("b-minute", time.Minute), catchingUp(every("c-minute", time.Minute)),
 		every("d-17min", 17*time.Minute), catchingUp(every("e-hour", time.Hour)), every("f-day", 24*time.Hour),
 		cronCall("g-fixing", "15 16 * * MON-FRI", "Europe/Berlin"),
 		catchingUp(cronCall("h-night", "30 2 * * *", "Europe/Berlin")),
@@ -95,7 +95,8 @@ func TestThirtyDaysOfTrouble(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2000, 3, 10, 0, 0, 0, 0, time.UTC))) // over the jumps of spring
 		r := rand.New(rand.NewPCG(7, 7))
 		s := newShard(defs...)
-		s.fault = func() (failed, written bool) { return r.IntN(200) == 0, r.IntN(2) == 0 }
+		faults := rand.New(rand.NewPCG(8, 8)) // another goroutine's
+		s.fault = func() (failed, written bool) { return faults.IntN(200) == 0, faults.IntN(2) == 0 }
 		last := map[string]schemas.SlotScheduled{}
 		asks := 0
 		var missed int64
@@ -140,7 +141,7 @@ func TestThirtyDaysOfTrouble(t *testing.T) {
 		}
 		counted := total(t, reg, "pricelake_scheduler_slots_missed_total")
 		t.Logf("%d slots asked for, %d missed, %.0f of them in the counter", asks, missed, counted)
-		if asks < 300_000 || missed == 0 {
+		if asks < 140_000 || missed == 0 {
 			t.Errorf("%d slots asked for and %d missed in 30 days: the test tests nothing", asks, missed)
 		}
 		if int64(counted) != missed {

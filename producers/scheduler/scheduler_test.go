@@ -75,9 +75,12 @@ func TestFirstSlot(t *testing.T) {
 			time.Sleep(12*time.Hour + 30*time.Minute + 20*time.Second)
 			begun := time.Now()
 			stop := start(t, s.config())
-			time.Sleep(48 * time.Hour)
+			time.Sleep(wantWait + time.Second)
 			if err := stop(); err != nil {
 				t.Fatal(err)
+			}
+			if len(s.of(call.CallID)) == 0 {
+				t.Fatalf("%s, last slot %q: not asked for within %v", call.CallID, last, wantWait)
 			}
 			a := s.of(call.CallID)[0]
 			if got := a.at.Sub(begun); got < wantWait || got > wantWait+time.Second {
