@@ -1,0 +1,82 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var (
+	// errFenced: the group has gone on without this member. Whatever it still
+	// holds may have another owner.
+	errFenced = errors.New("the consumer group has gone on without this member")
+	// errPosition: the position is not one the log can be read from.
+	errPosition = errors.New("the position cannot be read from")
+)
+
+// start is where an assignment begins.
+type start struct {
+	commit
+	id  stream.TopicID
+	err error // the partition cannot be served
+}
+
+// claimStarts fixes the first offset of each newly assigned partition: what the
+// group has committed, or the first retained offset where it has not. Records
+// that retention deleted unread are reported with their exact range and
+// counted (I9), and the partition goes on with what is left. A commit beyond
+// the end of the log means that brokers lost acknowledged records: going on
+// would take new records for old ones, so the partition stands still.
+func claimStarts(ctx context.Context, s membership, admin *kadm.Client, assigned map[string]map[int32]kgo.Offset, commits map[stream.TopicPartition]commit) (map[stream.TopicPartition]start, error) {
+	topics := slices.Sorted(maps.Keys(assigned))
+	if len(topics) == 0 {
+		return nil, nil
+	}
+	edges, err := listBounds(ctx, admin, topics...)
+	if err != nil {
+		return nil, err
+	}
+	details, err := admin.ListTopics(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("describing topics %q: %w", topics, err)
+	}
+	starts := make(map[stream.TopicPartition]start)
+	for topic, partitions := range assigned {
+		for p := range partitions {
+			tp := stream.TopicPartition{Topic: topic, Partition: p}
+			c, ok := commits[tp]
+			if !ok {
+				c.offset = -1
+			}
+			starts[tp] = s.startAt(tp, stream.TopicID(details[topic].ID), c, edges[tp])
+		}
+	}
+	return starts, nil
+}
+
+func (s membership) startAt(tp stream.TopicPartition, id stream.TopicID, c commit, edge bounds) start {
+	at := start{commit: c, id: id}
+	log := s.cfg.logger().With("group", s.group, "topic", tp.Topic, "partition", tp.Partition)
+	switch {
+	case c.offset < 0:
+		at.offset = edge.first
+	case c.offset < edge.first:
+		s.metrics.lost.WithLabelValues(s.group, tp.Topic).Add(float64(edge.first - c.offset))
+		log.Error("retention deleted records before the group read them; going on with the first one left",
+			"first_lost", c.offset, "last_lost", edge.first-1)
+		at.offset = edge.first
+	case c.offset > edge.end:
+		at.err = fmt.Errorf("group %q committed offset %d of %s/%d, but the log ends at %d: %w",
+			s.group, c.offset, tp.Topic, tp.Partition, edge.end, errPosition)
+		s.metrics.retries.WithLabelValues(s.group, tp.Topic, "claim").Inc()
+		log.Error("the log ends below the committed offset: brokers lost acknowledged records; set the group's offset by hand once it is clear what is missing",
+			"committed", c.offset, "end", edge.end)
+	}
+	return at
+}

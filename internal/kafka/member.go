@@ -1,0 +1,280 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// membership describes how Range, Window and Owner take part in a group: one
+// worker goroutine for each partition they are assigned.
+type membership struct {
+	cfg    Config
+	group  string
+	topics []string
+	// consume: records are fetched and queued for the worker. Without it the
+	// group only decides who owns which partition.
+	consume bool
+	// queueRecords and queueBytes bound what waits for one worker (I8).
+	queueRecords, queueBytes int
+	// work serves one partition until a.stopping is closed, when it finishes
+	// what is in hand, or ctx ends, when it returns at once.
+	work func(ctx context.Context, a *assignment)
+
+	metrics *metrics
+	log     *sampler
+}
+
+func newMembership(c Config, group string, topics ...string) membership {
+	return membership{
+		cfg: c, group: group, topics: topics, consume: true,
+		queueRecords: 2 * pollRecords, queueBytes: 32 << 20,
+		metrics: newMetrics(c.Registerer),
+		log:     newSampler(c.logger().With("group", group)),
+	}
+}
+
+// run joins the group and serves it until ctx ends. What cannot be mended
+// within one membership (a fenced commit, a position the log no longer holds)
+// ends it: all workers stop, and the group is joined anew from what it has
+// committed.
+func (s membership) run(ctx context.Context) error {
+	for fails := 1; ; fails++ {
+		joined := time.Now()
+		err := s.serve(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(joined) > time.Minute {
+			fails = 1
+		}
+		s.metrics.restarts.WithLabelValues(s.group, restartReason(err)).Inc()
+		s.log.warn("leaving the consumer group to join it anew", "err", err)
+		if !pause(ctx, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
+			return nil
+		}
+	}
+}
+
+func restartReason(err error) string {
+	switch {
+	case errors.Is(err, errFenced):
+		return "fenced"
+	case errors.Is(err, errPosition):
+		return "position"
+	}
+	return "error"
+}
+
+// serve is one membership, from joining to leaving.
+func (s membership) serve(ctx context.Context) error {
+	clientCtx, cancelClient := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelClient()
+	serving, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	m := &member{
+		membership: s, serving: serving, end: end,
+		ready: make(chan struct{}), owned: make(map[stream.TopicPartition]*assignment),
+	}
+	client, err := kgo.NewClient(m.options(clientCtx)...)
+	if err != nil {
+		return fmt.Errorf("joining group %q: %w", s.group, err)
+	}
+	m.client, m.admin = client, kadm.NewClient(client)
+	close(m.ready)
+	if s.consume {
+		m.poll(serving)
+	} else {
+		<-serving.Done()
+	}
+	// Workers finish what they have in hand while the member still
+	// heartbeats, so that their last commits are accepted.
+	m.endAll(s.cfg.DrainTimeout)
+	closeClient(client, cancelClient)
+	m.endAll(0) // what was assigned in between
+	m.workers.Wait()
+	return context.Cause(serving)
+}
+
+// leaveTimeout bounds leaving a group: a broker that does not answer must not
+// hold up the end of the process. The group then waits for the session timeout.
+const leaveTimeout = 2 * time.Second
+
+// closeClient leaves the group and disconnects. cancel ends the client's own
+// context, which is what cuts short a join that waits for other members.
+func closeClient(client *kgo.Client, cancel context.CancelFunc) {
+	t := time.AfterFunc(leaveTimeout, cancel)
+	defer t.Stop()
+	client.CloseAllowingRebalance()
+}
+
+// member is one membership in progress.
+type member struct {
+	membership
+	client  *kgo.Client
+	admin   *kadm.Client
+	ready   chan struct{} // closed when client is set
+	serving context.Context
+	end     context.CancelCauseFunc // ends serving
+	workers sync.WaitGroup
+
+	mu      sync.Mutex
+	id      string // the group's name for this member
+	owned   map[stream.TopicPartition]*assignment
+	commits map[stream.TopicPartition]commit // as last fetched
+}
+
+// commit is what a group has committed for a partition.
+type commit struct {
+	offset   int64 // -1: nothing
+	metadata string
+}
+
+func (m *member) options(ctx context.Context) []kgo.Opt {
+	opts := append(readerOptions(m.cfg, m.group, m.topics...),
+		kgo.WithContext(ctx),
+		kgo.OnPartitionsAssigned(m.onAssigned),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { m.drop(ps, m.cfg.DrainTimeout) }),
+		// Lost partitions may have an owner already: nothing is finished.
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { m.drop(ps, 0) }),
+	)
+	if m.consume {
+		opts = append(opts, kgo.OnOffsetsFetched(m.onOffsetsFetched), kgo.AdjustFetchOffsetsFn(m.claim))
+	}
+	return opts
+}
+
+// onAssigned runs at the start of every generation, also when nothing is new.
+func (m *member) onAssigned(_ context.Context, client *kgo.Client, added map[string][]int32) {
+	<-m.ready
+	id, _ := client.GroupMetadata()
+	m.mu.Lock()
+	changed := m.id != "" && m.id != id && len(m.owned) > 0
+	m.id = id
+	m.mu.Unlock()
+	if changed {
+		// The group forgot this member and took it in again under another
+		// name. The client keeps partitions that came back as if nothing had
+		// happened, but in between they may have had another owner.
+		m.end(fmt.Errorf("group %q took this member in anew: %w", m.group, errFenced))
+		return
+	}
+	if m.consume {
+		return // workers start when their position is known: claim
+	}
+	client.PauseFetchTopics(m.topics...)
+	for topic, partitions := range added {
+		for _, p := range partitions {
+			m.start(stream.TopicPartition{Topic: topic, Partition: p}, stream.TopicID{}, commit{})
+		}
+	}
+}
+
+// onOffsetsFetched notes offsets and metadata; claim follows in the same
+// goroutine.
+func (m *member) onOffsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	commits := commitsOf(resp)
+	m.mu.Lock()
+	m.commits = commits
+	m.mu.Unlock()
+	return nil
+}
+
+// claim fixes where each new partition starts and starts its worker. Fetching
+// begins after it returns.
+func (m *member) claim(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	<-m.ready
+	m.mu.Lock()
+	commits := m.commits
+	m.mu.Unlock()
+	starts, err := claimStarts(ctx, m.membership, m.admin, offsets, commits)
+	if err != nil {
+		return nil, err
+	}
+	resumed := make(map[string]map[int32]kgo.Offset, len(offsets))
+	for tp, s := range starts {
+		if s.err != nil {
+			// Where the broker lost records this partition stands still; the
+			// others go on. Somebody may set the offset by hand: look again.
+			t := time.AfterFunc(standStill, func() { m.end(s.err) })
+			context.AfterFunc(m.serving, func() { t.Stop() })
+			continue
+		}
+		m.start(tp, s.id, s.commit)
+		if resumed[tp.Topic] == nil {
+			resumed[tp.Topic] = make(map[int32]kgo.Offset)
+		}
+		resumed[tp.Topic][tp.Partition] = kgo.NewOffset().At(s.offset).WithEpoch(-1)
+	}
+	return resumed, nil
+}
+
+// standStill is how long a partition that cannot be read waits for somebody to
+// set its offset by hand, before it is looked at again.
+const standStill = 30 * time.Second
+
+// start begins the worker of a partition.
+func (m *member) start(tp stream.TopicPartition, id stream.TopicID, at commit) {
+	a := newAssignment(m, tp, id, at)
+	m.mu.Lock()
+	a.memberID = m.id
+	before := m.owned[tp]
+	m.owned[tp] = a
+	m.mu.Unlock()
+	if before != nil {
+		before.finish(0) // never seen; a partition has one worker (I6)
+	}
+	m.client.ResumeFetchPartitions(map[string][]int32{tp.Topic: {tp.Partition}}) // a pause outlives an assignment
+	m.workers.Go(func() {
+		defer close(a.done)
+		m.work(a.ctx, a)
+	})
+}
+
+// drop ends the workers of partitions that are going away, in parallel, and
+// returns when none of them can commit any more.
+func (m *member) drop(partitions map[string][]int32, grace time.Duration) {
+	var ending sync.WaitGroup
+	m.mu.Lock()
+	for topic, ps := range partitions {
+		for _, p := range ps {
+			tp := stream.TopicPartition{Topic: topic, Partition: p}
+			if a := m.owned[tp]; a != nil {
+				delete(m.owned, tp)
+				ending.Go(func() { a.finish(grace) })
+			}
+		}
+	}
+	m.mu.Unlock()
+	ending.Wait()
+}
+
+func (m *member) endAll(grace time.Duration) {
+	m.mu.Lock()
+	all := make(map[string][]int32)
+	for tp := range m.owned {
+		all[tp.Topic] = append(all[tp.Topic], tp.Partition)
+	}
+	m.mu.Unlock()
+	m.drop(all, grace)
+}
+
+// ownedOf counts the partitions of the topic this member owns.
+func (m *member) ownedOf(topic string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for tp := range m.owned {
+		if tp.Topic == topic {
+			n++
+		}
+	}
+	return n
+}

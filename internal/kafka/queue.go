@@ -1,0 +1,111 @@
+package kafka
+
+import (
+	"sync"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// queue holds the records that wait for one partition's worker. It is bounded
+// by pausing the partition's fetching (I8): it exceeds its limits by at most
+// what one poll returned.
+type queue struct {
+	maxRecords, maxBytes int
+	pause, resume        func() // of fetching; called with mu held
+	wake                 chan struct{}
+
+	mu      sync.Mutex
+	records []stream.Record
+	bytes   int
+	next    int64     // the position: everything below was queued, or is a marker
+	since   time.Time // when the first of records was queued
+	full    bool
+}
+
+func newQueue(maxRecords, maxBytes int, at int64) *queue {
+	return &queue{
+		maxRecords: maxRecords, maxBytes: maxBytes, next: at,
+		pause: func() {}, resume: func() {}, wake: make(chan struct{}, 1),
+	}
+}
+
+// push appends what was fetched. Control records only move the position.
+func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range rs {
+		if r.Offset < q.next {
+			continue
+		}
+		q.next = r.Offset + 1
+		if r.Attrs.IsControl() {
+			continue
+		}
+		if len(q.records) == 0 {
+			q.since = time.Now()
+		}
+		q.records = append(q.records, fromClient(r, id))
+		q.bytes += size(&q.records[len(q.records)-1])
+	}
+	if !q.full && (len(q.records) >= q.maxRecords || q.bytes >= q.maxBytes) {
+		q.full = true
+		q.pause()
+	}
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take removes up to maxRecords records of up to maxBytes, at least one if
+// there is any, and returns the position after them: the offset of the next
+// record, or the end of what was fetched. Only markers lie between.
+func (q *queue) take(maxRecords, maxBytes int) (rs []stream.Record, next int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, bytes := 0, 0
+	for n < len(q.records) && n < maxRecords {
+		b := size(&q.records[n])
+		if n > 0 && bytes+b > maxBytes {
+			break
+		}
+		bytes += b
+		n++
+	}
+	rs = q.records[:n:n]
+	q.records = q.records[n:]
+	q.bytes -= bytes
+	if len(q.records) == 0 {
+		q.records = nil // lets go of the backing array
+	}
+	q.since = time.Now()
+	if q.full && len(q.records) <= q.maxRecords/2 && q.bytes <= q.maxBytes/2 {
+		q.full = false
+		q.resume()
+	}
+	if len(q.records) > 0 {
+		return rs, q.records[0].Offset
+	}
+	return rs, q.next
+}
+
+// pending describes what waits.
+type pending struct {
+	records int
+	bytes   int
+	since   time.Time // when its oldest was queued, or was left behind by take
+	oldest  time.Time // timestamp of its first record
+	next    int64     // the position behind all of it
+}
+
+func (q *queue) pending() pending {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	p := pending{records: len(q.records), bytes: q.bytes, since: q.since, next: q.next}
+	if p.records > 0 {
+		p.oldest = q.records[0].Timestamp
+	}
+	return p
+}

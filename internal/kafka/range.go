@@ -1,0 +1,111 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/stream"
+)
+
+// Range is the loop of the sinks: it hands each partition's records to the
+// partition's sink in ranges, and commits a range once the sink says that it
+// is durable. One goroutine serves one partition.
+type Range struct {
+	Config Config
+	Group  string
+	// Topics says how each topic's ranges are cut.
+	Topics map[string]Flush
+	// MaxWritesPerSecond bounds the writes of this process per topic while
+	// partitions are quiet: Interval stretches with the number of partitions
+	// the process owns. 0 means 4.
+	MaxWritesPerSecond float64
+}
+
+// Flush says when a partition's records are written.
+type Flush struct {
+	// Rows and Bytes cut a range that is full: it is written at once. 0 means
+	// 50,000 rows, 16 MiB.
+	Rows, Bytes int
+	// Interval is the least time between two writes of a partition that are
+	// not full.
+	Interval time.Duration
+	// Linger is how long the first record after a quiet Interval waits for
+	// company.
+	Linger time.Duration
+}
+
+// DefaultFlush suits a sink that likes large writes and people who like fresh
+// rows.
+func DefaultFlush() Flush {
+	return Flush{Rows: 50_000, Bytes: 16 << 20, Interval: time.Second, Linger: 30 * time.Millisecond}
+}
+
+func (f Flush) withDefaults() Flush {
+	if f.Rows <= 0 {
+		f.Rows = DefaultFlush().Rows
+	}
+	if f.Bytes <= 0 {
+		f.Bytes = DefaultFlush().Bytes
+	}
+	return f
+}
+
+// maxMetadata bounds what is committed beside an offset. Brokers refuse 4 KiB.
+const maxMetadata = 1 << 10
+
+// Run serves the group until ctx ends, and then returns nil: writes in hand
+// are finished and committed within Config.DrainTimeout, what waits is left to
+// the next owner. It fails only when the configuration does. open is called for
+// each partition assigned; while it or a write fails, it is called again after
+// a pause, for as long as the partition is this process'.
+func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
+	if err := r.validate(); err != nil {
+		return err
+	}
+	log, err := NewLog(r.Config)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	perSecond := r.MaxWritesPerSecond
+	if perSecond == 0 {
+		perSecond = 4
+	}
+	s := newMembership(r.Config, r.Group, slices.Sorted(maps.Keys(r.Topics))...)
+	s.work = func(ctx context.Context, a *assignment) {
+		flush := r.Topics[a.Topic].withDefaults()
+		w := &rangeWorker{
+			assignment: a, open: open, reread: log.Reread, flush: flush, committed: a.at.offset,
+			interval: func() time.Duration {
+				stretched := time.Duration(float64(a.member.ownedOf(a.Topic)) / perSecond * float64(time.Second))
+				return max(flush.Interval, stretched)
+			},
+			commit: a.commit,
+		}
+		w.run(ctx)
+	}
+	return s.run(ctx)
+}
+
+func (r Range) validate() error {
+	errs := []error{r.Config.Validate()}
+	if r.Group == "" {
+		errs = append(errs, errors.New("range: the group is empty"))
+	}
+	if len(r.Topics) == 0 {
+		errs = append(errs, errors.New("range: no topics"))
+	}
+	if r.MaxWritesPerSecond < 0 {
+		errs = append(errs, fmt.Errorf("range: %v writes per second: give a positive number, or 0 for the default", r.MaxWritesPerSecond))
+	}
+	for topic, f := range r.Topics {
+		if f.Linger < 0 || f.Interval < 0 {
+			errs = append(errs, fmt.Errorf("range: topic %q: linger and interval must not be negative", topic))
+		}
+	}
+	return errors.Join(errs...)
+}

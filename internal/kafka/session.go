@@ -1,0 +1,232 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// sessionLoop makes one transactional session after another, for ever: a
+// session whose producer is fenced, or whose last outcome is unknown, is given
+// up, and the next starts from what the brokers have.
+type sessionLoop struct {
+	Transact
+	membership
+	open stream.OpenStage
+	id   string // transactional id
+}
+
+func (l sessionLoop) run(ctx context.Context) {
+	for fails := 1; ; fails++ {
+		started := time.Now()
+		err := l.serve(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(started) > time.Minute {
+			fails = 1
+		}
+		l.metrics.restarts.WithLabelValues(l.group, restartReason(err)).Inc()
+		l.log.warn("giving up a transactional session to start anew", "transactional_id", l.id, "err", err)
+		if !pause(ctx, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
+			return
+		}
+	}
+}
+
+// serve is one session, from joining the group to leaving it.
+func (l sessionLoop) serve(ctx context.Context) error {
+	clientCtx, cancelClient := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelClient()
+	serving, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	s := &session{
+		sessionLoop: l, serving: serving, end: end,
+		ready: make(chan struct{}), parts: make(map[stream.TopicPartition]*part),
+	}
+	txn, err := kgo.NewGroupTransactSession(s.options(clientCtx)...)
+	if err != nil {
+		return fmt.Errorf("starting transactional session %q: %w", l.id, err)
+	}
+	s.txn, s.client, s.admin = txn, txn.Client(), kadm.NewClient(txn.Client())
+	close(s.ready)
+	s.loop()
+	closeClient(s.client, cancelClient)
+	s.retireAll()
+	s.openers.Wait()
+	return context.Cause(serving)
+}
+
+// session is one transactional session in progress. Its loop alone polls,
+// handles and ends transactions. The client's callbacks run only while the loop
+// is polling (BlockRebalanceOnPoll), so a stage is never closed under a Handle.
+type session struct {
+	sessionLoop
+	txn     *kgo.GroupTransactSession
+	client  *kgo.Client
+	admin   *kadm.Client
+	ready   chan struct{} // closed when the three above are set
+	serving context.Context
+	end     context.CancelCauseFunc // ends serving
+	openers sync.WaitGroup
+
+	mu       sync.Mutex
+	memberID string
+	assigned map[string][]int32 // the whole of it, as the group last said
+	commits  map[stream.TopicPartition]commit
+	parts    map[stream.TopicPartition]*part
+	revoked  bool // partitions went away since the last transaction's end
+	next     time.Time
+}
+
+func (s *session) options(ctx context.Context) []kgo.Opt {
+	opts := append(readerOptions(s.cfg, s.group, s.topics...), transactionalOptions(s.cfg, s.id)...)
+	return append(opts,
+		kgo.WithContext(ctx),
+		kgo.Balancers(assignmentWatch{kgo.CooperativeStickyBalancer(), s.onSynced}),
+		kgo.OnPartitionsAssigned(s.onAssigned),
+		kgo.OnPartitionsRevoked(s.onGone),
+		kgo.OnPartitionsLost(s.onGone),
+		kgo.OnOffsetsFetched(s.onOffsetsFetched),
+		kgo.AdjustFetchOffsetsFn(s.claim),
+	)
+}
+
+// assignmentWatch shows what the group assigned, in full. The session's revoke
+// callback alone would not do: GroupTransactSession calls it once, and not
+// again until the next End.
+type assignmentWatch struct {
+	kgo.GroupBalancer
+	synced func(map[string][]int32)
+}
+
+func (w assignmentWatch) ParseSyncAssignment(b []byte) (map[string][]int32, error) {
+	assigned, err := w.GroupBalancer.ParseSyncAssignment(b)
+	if err == nil {
+		w.synced(assigned)
+	}
+	return assigned, err
+}
+
+func (s *session) onSynced(assigned map[string][]int32) {
+	copied := make(map[string][]int32, len(assigned))
+	for t, ps := range assigned {
+		copied[t] = append([]int32(nil), ps...)
+	}
+	s.mu.Lock()
+	s.assigned = copied
+	s.mu.Unlock()
+}
+
+// onAssigned runs at the start of every generation. It ends the stages of
+// partitions that went away unseen, and opens those of new ones.
+func (s *session) onAssigned(_ context.Context, client *kgo.Client, added map[string][]int32) {
+	<-s.ready
+	id, _ := client.GroupMetadata()
+	s.mu.Lock()
+	if s.memberID != "" && s.memberID != id && len(s.parts) > 0 {
+		s.mu.Unlock()
+		// See member.onAssigned: partitions may have had another owner.
+		s.end(fmt.Errorf("group %q took this member in anew: %w", s.group, errFenced))
+		return
+	}
+	s.memberID = id
+	var gone []*part
+	for tp, p := range s.parts {
+		if !contains(s.assigned, tp) || contains(added, tp) {
+			delete(s.parts, tp)
+			gone = append(gone, p)
+		}
+	}
+	s.mu.Unlock()
+	s.retire(gone)
+	for topic, partitions := range added {
+		for _, p := range partitions {
+			s.begin(stream.TopicPartition{Topic: topic, Partition: p})
+		}
+	}
+}
+
+func contains(m map[string][]int32, tp stream.TopicPartition) bool {
+	for _, p := range m[tp.Topic] {
+		if p == tp.Partition {
+			return true
+		}
+	}
+	return false
+}
+
+// onGone ends the stages of revoked or lost partitions before anyone else can
+// own them (I6). It runs under a lock that End needs, so it must not end a
+// transaction; the loop does, once it sees revoked.
+func (s *session) onGone(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	var gone []*part
+	s.mu.Lock()
+	for topic, ps := range partitions {
+		for _, n := range ps {
+			s.revoked = true
+			tp := stream.TopicPartition{Topic: topic, Partition: n}
+			if p := s.parts[tp]; p != nil {
+				delete(s.parts, tp)
+				gone = append(gone, p)
+			}
+		}
+	}
+	s.mu.Unlock()
+	s.retire(gone)
+}
+
+func (s *session) onOffsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	commits := commitsOf(resp)
+	s.mu.Lock()
+	s.commits = commits
+	s.mu.Unlock()
+	return nil
+}
+
+// claim fixes where each new partition starts. An exact offset for all of them
+// matters here: after an abort the client goes back to it.
+func (s *session) claim(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	<-s.ready
+	s.mu.Lock()
+	commits := s.commits
+	s.mu.Unlock()
+	starts, err := claimStarts(ctx, s.membership, s.admin, offsets, commits)
+	if err != nil {
+		return nil, err
+	}
+	resumed := make(map[string]map[int32]kgo.Offset, len(offsets))
+	for tp, at := range starts {
+		if at.err != nil {
+			s.endAfter(standStill, at.err)
+			continue
+		}
+		s.mu.Lock()
+		if p := s.parts[tp]; p != nil {
+			p.progress.settled.Store(at.offset)
+		}
+		s.mu.Unlock()
+		if resumed[tp.Topic] == nil {
+			resumed[tp.Topic] = make(map[int32]kgo.Offset)
+		}
+		resumed[tp.Topic][tp.Partition] = kgo.NewOffset().At(at.offset).WithEpoch(-1)
+	}
+	return resumed, nil
+}
+
+// endAfter ends the session after d, unless something else does before.
+func (s *session) endAfter(d time.Duration, err error) {
+	t := time.AfterFunc(d, func() { s.end(err) })
+	context.AfterFunc(s.serving, func() { t.Stop() })
+}
+
+// errOutcome: the brokers do not say whether the last transaction committed,
+// or say otherwise than the client.
+var errOutcome = errors.New("the outcome of the last transaction is unknown")

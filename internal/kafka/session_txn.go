@@ -1,0 +1,199 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// transact is one transaction: handle, publish, commit. All or nothing (I1).
+func (s *session) transact(inputs []*input) {
+	// A batch may take its share of the rebalance timeout, so that it does not
+	// cost the member its partitions.
+	ctx, cancel := s.bounded(s.cfg.batchTimeout())
+	defer cancel()
+	if err := s.txn.Begin(); err != nil {
+		s.end(fmt.Errorf("beginning a transaction of %q: %w", s.id, known(err)))
+		return
+	}
+	started := time.Now()
+	s.handle(ctx, inputs)
+	if reason := s.publish(ctx, inputs); reason != "" {
+		s.abort(reason)
+		return
+	}
+	if !s.commit(inputs) {
+		return
+	}
+	s.settled(ctx, inputs, started)
+}
+
+// bounded returns a context that ends after d, and no later than DrainTimeout
+// after the process was told to end. It does not end with the process: what is
+// in hand is finished, and a transaction's end that is cut short leaves its
+// outcome unknown.
+func (s *session) bounded(d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.serving), d)
+	stop := context.AfterFunc(s.serving, func() {
+		t := time.AfterFunc(s.cfg.DrainTimeout, cancel)
+		context.AfterFunc(ctx, func() { t.Stop() })
+	})
+	return ctx, func() { stop(); cancel() }
+}
+
+// handle hands each partition's batch to its stage, partitions in parallel.
+func (s *session) handle(ctx context.Context, inputs []*input) {
+	var wg sync.WaitGroup
+	for _, in := range inputs {
+		if len(in.batch.Records) == 0 {
+			continue
+		}
+		if in.part != nil {
+			in.part.mu.Lock()
+			in.stage = in.part.stage
+			in.part.mu.Unlock()
+		}
+		if in.stage == nil {
+			in.err = errGone // polled before its pause took effect
+			continue
+		}
+		in.part.progress.holds(len(in.batch.Records), in.batch.Records[0].Timestamp)
+		wg.Go(func() { in.output, in.err = in.stage.Handle(ctx, in.batch) })
+	}
+	wg.Wait()
+}
+
+// publish hands the outputs to the brokers and waits for them. It returns why
+// the transaction must be aborted, or nothing.
+func (s *session) publish(ctx context.Context, inputs []*input) string {
+	reason := ""
+	for _, in := range inputs {
+		if in.err == nil {
+			continue
+		}
+		reason = "handle"
+		if in.part != nil && !errors.Is(in.err, errGone) {
+			s.failed("handle", in.part.TopicPartition, "handling a batch failed; trying again", in.err)
+			s.rest(in.part)
+		}
+	}
+	if reason != "" {
+		return reason
+	}
+	for _, in := range inputs {
+		in.acks = produce(ctx, s.client, in.output.Records)
+	}
+	for _, in := range inputs {
+		select {
+		case <-in.acks.done:
+			if _, err := in.acks.result(); err != nil {
+				s.failed("publish", in.part.TopicPartition, "publishing a batch's output failed; trying again", err)
+				s.rest(in.part)
+				reason = "publish"
+			}
+		case <-ctx.Done():
+			s.log.warn("publishing took too long; aborting the transaction", "transactional_id", s.id)
+			return "publish"
+		}
+	}
+	return reason
+}
+
+// rest pauses a partition whose batch failed, so that its retries do not hold
+// up the others of its session.
+func (s *session) rest(p *part) {
+	p.fails++
+	p.resume = time.Now().Add(backoff(p.fails, 100*time.Millisecond, 10*time.Second))
+	s.pause(p.TopicPartition)
+}
+
+// commit ends the transaction with the offsets of everything polled, and says
+// whether it is committed. It is the one place where a stage's offsets move.
+func (s *session) commit(inputs []*input) bool {
+	ctx, cancel := s.bounded(s.cfg.TransactionTimeout)
+	defer cancel()
+	s.mu.Lock()
+	memberID := s.memberID
+	s.mu.Unlock()
+	guarded := kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+		if len(req.Topics) > 0 && req.MemberID != memberID {
+			// Taken in anew since the batch was polled: not ours any more. The
+			// code is one that makes End abort.
+			return fmt.Errorf("committing as another member than polled: %w: %w", errFenced, kerr.UnknownMemberID)
+		}
+		return nil
+	})
+	committed, err := s.txn.End(guarded, kgo.TryCommit)
+	s.clearRevoked()
+	switch {
+	case err != nil:
+		s.aborted("end")
+		s.end(fmt.Errorf("ending a transaction of %q: %w: %w", s.id, errOutcome, known(err)))
+		return false
+	case committed:
+		s.metrics.commits.WithLabelValues(s.group).Inc()
+		return true
+	}
+	s.aborted("rebalance")
+	if err := s.checkAborted(ctx, inputs); err != nil {
+		s.end(err)
+	}
+	return false
+}
+
+// abort ends the transaction, if there is one, without effect: the client goes
+// back to the committed offsets, and the records come again.
+func (s *session) abort(reason string) {
+	ctx, cancel := s.bounded(s.cfg.TransactionTimeout)
+	defer cancel()
+	_, err := s.txn.End(ctx, kgo.TryAbort)
+	s.clearRevoked()
+	if reason != "revoked" {
+		s.aborted(reason)
+	}
+	if err != nil {
+		s.end(fmt.Errorf("aborting a transaction of %q: %w", s.id, known(err)))
+	}
+}
+
+func (s *session) aborted(reason string) {
+	s.metrics.aborts.WithLabelValues(s.group, reason).Inc()
+}
+
+func (s *session) clearRevoked() {
+	s.mu.Lock()
+	s.revoked = false
+	s.mu.Unlock()
+}
+
+// settled tells the stages what of theirs is durable now.
+func (s *session) settled(ctx context.Context, inputs []*input, started time.Time) {
+	for _, in := range inputs {
+		if in.part == nil {
+			continue
+		}
+		in.part.fails = 0
+		in.part.progress.settled.Store(in.next)
+		in.part.progress.holds(0, time.Time{})
+		if len(in.batch.Records) == 0 {
+			continue
+		}
+		s.metrics.batches.WithLabelValues(s.group, in.batch.Topic).Inc()
+		s.metrics.records.WithLabelValues(s.group, in.batch.Topic).Add(float64(len(in.batch.Records)))
+		s.metrics.took.WithLabelValues(s.group, in.batch.Topic).Observe(time.Since(started).Seconds())
+		if in.output.Committed == nil {
+			continue
+		}
+		published, _ := in.acks.result()
+		if err := in.output.Committed(ctx, published); err != nil {
+			s.failed("committed", in.part.TopicPartition, "noting a committed batch failed; opening the stage anew", err)
+			s.reopen(in.part)
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/kafka"
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// cluster is what the tests need of a broker. The fake is nil on a real one.
+type cluster struct {
+	brokers []string
+	fake    *kfake.Cluster
+}
+
+// TestBroker runs the conformance suite against the broker the product embeds,
+// and against those of PRICELAKE_TEST_BROKERS if that is set.
+func TestBroker(t *testing.T) {
+	t.Run("kfake", func(t *testing.T) {
+		t.Parallel()
+		conform(t, newFake)
+	})
+	if brokers := os.Getenv("PRICELAKE_TEST_BROKERS"); brokers != "" {
+		t.Run("real", func(t *testing.T) {
+			conform(t, func(*testing.T) *cluster { return &cluster{brokers: strings.Split(brokers, ",")} })
+		})
+	}
+}
+
+func newFake(t *testing.T) *cluster {
+	t.Helper()
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Close)
+	return &cluster{brokers: fake.ListenAddrs(), fake: fake}
+}
+
+// conform is the suite: what the loops promise, on any broker.
+func conform(t *testing.T, start func(*testing.T) *cluster) {
+	for name, test := range map[string]func(*testing.T, *cluster){
+		"apply topics":                          testApplyTopics,
+		"apply topics refuses partition counts": testApplyTopicsRefuses,
+		"publish":                               testPublish,
+		"publish too large":                     testPublishTooLarge,
+		"read committed":                        testReadCommitted,
+		"read committed waits":                  testReadCommittedWaits,
+		"tail":                                  testTail,
+		"transact":                              testTransact,
+		"range":                                 testRange,
+		"window":                                testWindow,
+		"owner":                                 testOwner,
+		"txn":                                   testTxn,
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t))
+		})
+	}
+}
+
+// config returns a Config with timeouts that fit a test.
+func (c *cluster) config(t *testing.T) kafka.Config {
+	cfg := kafka.DefaultConfig()
+	cfg.Brokers = c.brokers
+	cfg.SessionTimeout = 3 * time.Second
+	cfg.TransactionTimeout = 3 * time.Second
+	cfg.RebalanceTimeout = 9 * time.Second
+	cfg.DrainTimeout = 2 * time.Second
+	cfg.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return cfg
+}
+
+// testWriter shows log lines of a failing test.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// topic makes a topic of the test's own and returns its name.
+func (c *cluster) topic(t *testing.T, partitions int32) string {
+	t.Helper()
+	name := fmt.Sprintf("t%d.%s", serial.Add(1), strings.NewReplacer("/", ".", "#", ".").Replace(t.Name()))
+	_, err := kafka.ApplyTopics(t.Context(), c.config(t), []kafka.Topic{{Name: name, Partitions: partitions, ReplicationFactor: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+var serial atomic.Int64 // names topics and groups apart on a real broker
+
+// client returns a plain client, for what the package itself must not do.
+func (c *cluster) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(c.brokers...))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+// fill publishes n records "0", "1", … round-robin over the partitions.
+func (c *cluster) fill(t *testing.T, topic string, partitions int32, from, n int) {
+	t.Helper()
+	p, err := kafka.NewProducer(c.config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	rs := make([]stream.Record, n)
+	for i := range rs {
+		rs[i] = stream.Record{Topic: topic, Partition: int32(i) % partitions, Value: fmt.Append(nil, from+i)}
+	}
+	if err := p.Publish(t.Context(), rs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// all returns the committed values of a topic, by partition in order.
+func (c *cluster) all(t *testing.T, topic string) map[int32][]string {
+	t.Helper()
+	l, err := kafka.NewLog(c.config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, partitions, err := l.Describe(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[int32][]string)
+	for p := range partitions {
+		_, err := l.ReadCommitted(t.Context(), stream.TopicPartition{Topic: topic, Partition: p}, 0, func(r stream.Record) error {
+			values[p] = append(values[p], string(r.Value))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return values
+}
+
+// committed returns the offsets of a group, -1 where there is none.
+func (c *cluster) committed(t *testing.T, group, topic string) map[int32]int64 {
+	t.Helper()
+	admin, err := kafka.NewAdmin(c.config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	positions, err := admin.Positions(t.Context(), group, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[int32]int64)
+	for _, p := range positions {
+		got[p.Partition] = p.Committed
+	}
+	return got
+}
+
+// loop runs a blocking Run until stop is called or the test ends.
+type loop struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+	once   sync.Once
+}
+
+func start(t *testing.T, run func(ctx context.Context) error) *loop {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &loop{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		l.err = run(ctx)
+	}()
+	t.Cleanup(func() { l.stop(t) })
+	return l
+}
+
+// stop ends the loop and fails the test if it does not end cleanly.
+func (l *loop) stop(t *testing.T) {
+	t.Helper()
+	l.once.Do(func() {
+		l.cancel()
+		select {
+		case <-l.done:
+			if l.err != nil {
+				t.Errorf("Run returned %v after its context ended, want nil", l.err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("Run did not return within 20s of its context's end")
+		}
+	})
+}
+
+// eventually waits until ok holds.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

@@ -1,0 +1,84 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/stream"
+)
+
+// Transact is the loop of the stages between topics. What a stage makes of a
+// batch, its dead letters and the batch's offsets are committed in one Kafka
+// transaction: all of it is visible, or none and the batch comes again.
+type Transact struct {
+	Config Config
+	Group  string
+	Topics []string
+	// TransactionalID names this process among those of the role, the same
+	// after a restart: a successor then ends at once what its predecessor left
+	// open, instead of waiting for Config.TransactionTimeout. No two processes
+	// that run at the same time may share it.
+	TransactionalID string
+	// Sessions is how many transactions are under way at once. A partition
+	// that is slow holds up those of its session only. 0 means 1.
+	Sessions int
+	// MaxRecords bounds the input of one transaction. 0 means 10,000.
+	MaxRecords int
+	// Linger is the least time between the starts of two transactions of one
+	// session: at low rates records share one. 0 means 5 ms.
+	Linger time.Duration
+}
+
+// Run serves the group until ctx ends, and then returns nil: the transactions
+// in hand are finished within Config.DrainTimeout, or aborted. It fails only
+// when the configuration does. open is called for each partition assigned,
+// outside of any transaction, until it succeeds; the partition's records wait,
+// those of others do not. A stage whose Handle fails gets the same records
+// again after a pause.
+func (t Transact) Run(ctx context.Context, open stream.OpenStage) error {
+	t = t.withDefaults()
+	if err := t.validate(); err != nil {
+		return err
+	}
+	var sessions sync.WaitGroup
+	for i := range t.Sessions {
+		s := sessionLoop{
+			Transact: t, membership: newMembership(t.Config, t.Group, t.Topics...), open: open,
+			id: fmt.Sprintf("%s-%d", t.TransactionalID, i),
+		}
+		sessions.Go(func() { s.run(ctx) })
+	}
+	sessions.Wait()
+	return nil
+}
+
+func (t Transact) withDefaults() Transact {
+	if t.Sessions == 0 {
+		t.Sessions = 1
+	}
+	if t.MaxRecords == 0 {
+		t.MaxRecords = pollRecords
+	}
+	if t.Linger == 0 {
+		t.Linger = 5 * time.Millisecond
+	}
+	return t
+}
+
+func (t Transact) validate() error {
+	errs := []error{t.Config.Validate()}
+	if t.Group == "" || len(t.Topics) == 0 {
+		errs = append(errs, errors.New("transact: group and topics must be set"))
+	}
+	if strings.TrimSpace(t.TransactionalID) == "" {
+		errs = append(errs, errors.New("transact: the transactional id is empty: give the process a name that outlives a restart"))
+	}
+	if t.Sessions < 0 || t.MaxRecords < 0 || t.Linger < 0 {
+		errs = append(errs, fmt.Errorf("transact: sessions %d, records %d, linger %v: none may be negative", t.Sessions, t.MaxRecords, t.Linger))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,131 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Txn publishes sets of records, each in one transaction, under a fixed
+// transactional id. Two holders of one id exclude each other: opening the
+// second fences the first, whose next Publish returns ErrFenced. Schedulers
+// write a request and its slot through it, so that none is asked for twice.
+type Txn struct {
+	id     string
+	cfg    Config
+	client *kgo.Client
+
+	mu     sync.Mutex // one transaction at a time
+	fenced error
+}
+
+// NewTxn returns a Txn; Open takes over the id. Close it.
+func NewTxn(c Config, transactionalID string) (*Txn, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if transactionalID == "" {
+		return nil, errors.New("making a transactional producer: the transactional id is empty")
+	}
+	opts := append(commonOptions(c), transactionalOptions(c, transactionalID)...)
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("making transactional producer %q: %w", transactionalID, err)
+	}
+	return &Txn{id: transactionalID, cfg: c, client: client}, nil
+}
+
+// Open takes over the id: an open transaction of an earlier holder is aborted,
+// and the holder is fenced. Call it before reading what an earlier holder may
+// have written. Publish does it too if need be.
+func (t *Txn) Open(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fenced != nil {
+		return t.fenced
+	}
+	if _, _, err := t.client.ProducerID(ctx); err != nil {
+		return t.failed("taking over", err)
+	}
+	return nil
+}
+
+// Publish writes all records in one transaction, or none. It returns after the
+// commit. On an error other than ErrFenced none is visible to readers of
+// committed records, unless the commit's own answer was lost (see
+// ErrOutcomeUnknown); calling again with the same records is up to the caller.
+func (t *Txn) Publish(ctx context.Context, rs ...stream.Record) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fenced != nil {
+		return t.fenced
+	}
+	if len(rs) == 0 {
+		return nil
+	}
+	if err := t.client.BeginTransaction(); err != nil {
+		return t.failed("beginning a transaction of", err)
+	}
+	acks := produce(ctx, t.client, rs)
+	select {
+	case <-acks.done:
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("publishing in a transaction of %q: %w", t.id, ctx.Err()), t.abort())
+	}
+	if _, err := acks.result(); err != nil {
+		return errors.Join(t.failed("publishing in a transaction of", err), t.abort())
+	}
+	// The end is not cut short by ctx: a cut leaves the outcome unknown.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.cfg.TransactionTimeout)
+	defer cancel()
+	if err := t.client.EndTransaction(end, kgo.TryCommit); err != nil {
+		err = t.failed("committing a transaction of", err)
+		if errors.Is(err, ErrFenced) {
+			return err
+		}
+		return errors.Join(ErrOutcomeUnknown, err, t.abort())
+	}
+	return nil
+}
+
+// ErrOutcomeUnknown means that the broker did not answer a commit, or answered
+// that it does not know: the transaction may or may not have been committed.
+var ErrOutcomeUnknown = errors.New("the outcome of the transaction is unknown: read back before repeating")
+
+func (t *Txn) abort() error {
+	ctx, cancel := context.WithTimeout(context.Background(), t.cfg.TransactionTimeout)
+	defer cancel()
+	if err := t.client.AbortBufferedRecords(ctx); err != nil {
+		return t.failed("dropping records of", err)
+	}
+	if err := t.client.EndTransaction(ctx, kgo.TryAbort); err != nil {
+		return t.failed("aborting a transaction of", err)
+	}
+	return nil
+}
+
+// failed names what failed, and remembers being fenced: the client library
+// would take a new epoch and so fence the holder that fenced us.
+func (t *Txn) failed(doing string, err error) error {
+	err = fmt.Errorf("%s %q: %w", doing, t.id, known(err))
+	if errors.Is(err, ErrFenced) {
+		t.fenced = err
+	}
+	return err
+}
+
+// Close disconnects. A Publish that runs is waited for.
+func (t *Txn) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.client.Close()
+	if t.fenced == nil {
+		t.fenced = errClosed
+	}
+}
+
+var errClosed = errors.New("used after Close")

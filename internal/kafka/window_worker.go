@@ -1,0 +1,172 @@
+package kafka
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/stream"
+)
+
+// windowWorker serves one partition for the time of one assignment. Only run
+// touches its fields; requests report back through finished.
+type windowWorker struct {
+	*assignment
+	span      int           // see Window.span
+	every     time.Duration // see Window.every
+	handle    stream.WindowHandler
+	publisher stream.Publisher
+	slots     chan struct{} // of the process: one for each record worked on
+	finished  chan *request
+	commit    func(ctx context.Context, next int64, metadata string) error
+
+	window    []*request // begun, in offset order; the first is unfinished
+	next      int64      // the position behind the window
+	committed int64
+	inFlight  sync.WaitGroup
+}
+
+// request is one record being worked on.
+type request struct {
+	record stream.Record
+	done   bool
+}
+
+func (w *windowWorker) run(ctx context.Context) {
+	w.next = w.committed
+	ticker := time.NewTicker(w.every)
+	defer ticker.Stop()
+	for !w.ending() {
+		// A slot is only asked for while there is a record for it.
+		var slot chan<- struct{}
+		if w.queue.pending().records > 0 && len(w.window) < w.span {
+			slot = w.slots
+		}
+		w.measure()
+		select {
+		case slot <- struct{}{}:
+			w.begin(ctx)
+		case r := <-w.finished:
+			w.complete(r)
+		case <-w.queue.wake:
+		case <-ticker.C:
+			w.settle(ctx)
+		case <-w.stopping:
+		case <-ctx.Done():
+		}
+	}
+	w.drain(ctx)
+}
+
+// begin works on the next record in a goroutine; it has a slot already.
+func (w *windowWorker) begin(ctx context.Context) {
+	records, next := w.queue.take(1, 0)
+	w.next = next
+	r := &request{record: records[0]}
+	w.window = append(w.window, r)
+	w.inFlight.Go(func() {
+		if w.serve(ctx, r) {
+			w.finished <- r // received by run, and after it by drain until all are back
+		}
+	})
+}
+
+// serve handles one record and publishes what it brought, until both have
+// succeeded; false when ctx ended first. It gives the slot back while it waits
+// to try again, so that records that fail do not keep out those that would not.
+func (w *windowWorker) serve(ctx context.Context, r *request) bool {
+	started := time.Now()
+	var out []stream.Record
+	handled := false
+	for fails := 1; ; fails++ {
+		var err error
+		step := "handle"
+		if !handled {
+			out, err = w.handle(ctx, r.record)
+			handled = err == nil
+		}
+		if handled {
+			step = "publish"
+			err = w.publisher.Publish(ctx, out...)
+		}
+		<-w.slots
+		if err == nil {
+			w.member.metrics.took.WithLabelValues(w.member.group, w.Topic).Observe(time.Since(started).Seconds())
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		w.member.metrics.retries.WithLabelValues(w.member.group, w.Topic, step).Inc()
+		w.member.log.warn("working on a record failed; trying again", "step", step,
+			"topic", w.Topic, "partition", w.Partition, "offset", r.record.Offset, "err", err)
+		if !pause(ctx, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
+			return false
+		}
+		select {
+		case w.slots <- struct{}{}:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// complete marks a record whose results are acknowledged, and moves the window
+// over what is finished at its start.
+func (w *windowWorker) complete(r *request) {
+	r.done = true
+	w.member.metrics.records.WithLabelValues(w.member.group, w.Topic).Inc()
+	for len(w.window) > 0 && w.window[0].done {
+		w.window = w.window[1:]
+	}
+}
+
+// settle commits the lowest unfinished offset, if it moved: everything below is
+// published and acknowledged (I1).
+func (w *windowWorker) settle(ctx context.Context) {
+	next := w.next
+	if len(w.window) > 0 {
+		next = w.window[0].record.Offset
+	} else if p := w.queue.pending(); p.records == 0 {
+		next = p.next // over the markers behind the last record
+	}
+	if next <= w.committed {
+		return
+	}
+	if err := w.commit(ctx, next, ""); err != nil {
+		return // logged by commit; the records come again, to the next owner
+	}
+	w.committed = next
+}
+
+// drain lets what is in flight finish until ctx ends, and commits the rest of
+// it. Results that are not acknowledged by then are dropped uncommitted.
+func (w *windowWorker) drain(ctx context.Context) {
+	idle := make(chan struct{})
+	go func() {
+		defer close(idle)
+		w.inFlight.Wait()
+	}()
+	for waiting := true; waiting; {
+		select {
+		case r := <-w.finished:
+			w.complete(r)
+		case <-idle:
+			waiting = false
+		}
+	}
+	// The last commit may come a moment after ctx ended: what finished in time
+	// need not be done again.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace/2)
+	defer cancel()
+	w.settle(last)
+}
+
+func (w *windowWorker) measure() {
+	p := w.queue.pending()
+	n, oldest := p.records+len(w.window), p.oldest
+	if len(w.window) > 0 {
+		oldest = w.window[0].record.Timestamp
+	}
+	w.progress.holds(n, oldest)
+}
