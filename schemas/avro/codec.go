@@ -111,8 +111,8 @@ func (c *Codec[T]) Append(dst []byte, v *T) ([]byte, error) {
 // Decode reads a record in wire format into v, every field of it, whichever
 // version of the schema wrote it. v keeps nothing of wire. Errors:
 // ErrBadRecord, ErrNotFound (the registry does not know the writer's schema),
-// ErrUnavailable (the registry cannot say now; ask again). Allocates at most 16
-// times the input and 1 MiB.
+// ErrUnavailable (the registry cannot say now; ask again). It allocates at most
+// 16 times the input and 1 MiB; for a record of another version 64 times.
 func (c *Codec[T]) Decode(ctx context.Context, wire []byte, v *T) error {
 	id, body, err := splitWire(wire)
 	if err == nil && int64(id)+1 != c.id.Load() {
@@ -144,7 +144,7 @@ func (c *Codec[T]) resolve(ctx context.Context, id int, body []byte) ([]byte, er
 	if err != nil || w.resolved == nil {
 		return body, err
 	}
-	if err := w.shape.check(body, resolveBudget(len(body))); err != nil {
+	if err := w.shape.check(body, genericBudget(len(body))); err != nil {
 		return nil, fmt.Errorf("%w of schema %d: %w", ErrBadRecord, id, err)
 	}
 	var native any

@@ -25,18 +25,20 @@ func newShape(text string) (*shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	return growShape(parsed.Root(), make(map[string]*shape)), nil
+	return growShape(parsed.Root(), "", make(map[string]*shape)), nil
 }
 
-func growShape(n *twmb.SchemaNode, named map[string]*shape) *shape {
+// growShape builds the tree of n, which stands inside the namespace.
+func growShape(n *twmb.SchemaNode, namespace string, named map[string]*shape) *shape {
 	name := n.Name
-	if n.Namespace != "" && name != "" {
-		name = n.Namespace + "." + name
-	}
-	if name == "" {
-		if known := named[n.Type]; known != nil {
-			return known
+	if name != "" {
+		if namespace = n.Namespace; namespace != "" {
+			name = namespace + "." + name
 		}
+	} else if known := named[n.Type]; known != nil {
+		return known
+	} else if known := named[namespace+"."+n.Type]; known != nil {
+		return known
 	}
 	s := &shape{kind: n.Type, name: name, logical: n.LogicalType, size: n.Size, scale: n.Scale, symbols: len(n.Symbols)}
 	if name != "" {
@@ -44,14 +46,14 @@ func growShape(n *twmb.SchemaNode, named map[string]*shape) *shape {
 	}
 	for i := range n.Fields {
 		s.fields = append(s.fields, n.Fields[i].Name)
-		s.children = append(s.children, growShape(&n.Fields[i].Type, named))
+		s.children = append(s.children, growShape(&n.Fields[i].Type, namespace, named))
 	}
 	for i := range n.Branches {
-		s.children = append(s.children, growShape(&n.Branches[i], named))
+		s.children = append(s.children, growShape(&n.Branches[i], namespace, named))
 	}
 	for _, element := range []*twmb.SchemaNode{n.Items, n.Values} {
 		if element != nil {
-			s.children = append(s.children, growShape(element, named))
+			s.children = append(s.children, growShape(element, namespace, named))
 		}
 	}
 	if n.Type == "error" {
@@ -68,9 +70,9 @@ var (
 	errBudget = errors.New("it would take too much memory")
 )
 
-// resolveBudget is what a body of n bytes may cost as Go values, within the
-// promise of Codec.Decode; they cost more than a record of the same.
-func resolveBudget(n int) int { return 8*n + 512<<10 }
+// genericBudget is what a body of n bytes may cost as values of a generic
+// decoder: maps of boxed values, many times the bytes of a record.
+func genericBudget(n int) int { return 64*n + 1<<20 }
 
 // check says whether body is exactly one value of s that costs, as Go values of
 // a generic decoder, at most budget bytes. What comes after may trust the
