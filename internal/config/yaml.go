@@ -96,6 +96,28 @@ func (d *Document) Position(path ...any) (line, column int) {
 	return line, column
 }
 
+// Has reports whether the file holds something at the path, be it nothing
+// (null).
+func (d *Document) Has(path ...any) bool {
+	n := d.root
+	for _, p := range path {
+		if n == nil {
+			return false
+		}
+		n = follow(n)
+		switch p := p.(type) {
+		case string:
+			_, n = lookup(n, p)
+		case int:
+			if n.Kind != yaml.SequenceNode || p < 0 || p >= len(n.Content) {
+				return false
+			}
+			n = n.Content[p]
+		}
+	}
+	return n != nil
+}
+
 // Problem makes a problem about the value at the path.
 func (d *Document) Problem(message, hint string, path ...any) Problem {
 	line, column := d.Position(path...)

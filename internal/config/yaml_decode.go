@@ -22,6 +22,11 @@ type Entry[T any] struct {
 	Value T
 }
 
+// List is a list that a single value may stand for.
+type List[T any] []T
+
+func (List[T]) oneOrMany() {}
+
 // Get returns the value of the key.
 func (m Map[T]) Get(key string) (value T, ok bool) {
 	for i := range m {
@@ -54,7 +59,7 @@ func (Map[T]) orderedMap() {}
 // UnmarshalText. Text fields take any scalar as it is written. Two tag options:
 // `yaml:"path,shorthand"` lets a scalar stand in place of the struct and sets
 // this field of it; `yaml:"rows,oneormany"` lets one value stand for a list of
-// one.
+// one, as the type List does.
 func (d *Document) Decode(dst any) Problems {
 	if d.root == nil {
 		return nil
@@ -78,6 +83,16 @@ func (s *decoder) problem(n *yaml.Node, path []any, message, hint string) {
 
 func (s *decoder) expected(n *yaml.Node, path []any, what, hint string) {
 	s.problem(n, path, fmt.Sprintf("expected %s, found %s", what, describe(n)), hint)
+}
+
+// expectedParts is expected where a value with parts belongs: what stands there
+// instead is not repeated, it may hold a secret.
+func (s *decoder) expectedParts(n *yaml.Node, path []any, what, hint string) {
+	found := "a single value"
+	if n.Kind != yaml.ScalarNode {
+		found = describe(n)
+	}
+	s.problem(n, path, fmt.Sprintf("expected %s, found %s", what, found), hint)
 }
 
 // node decodes one value. at keeps the node as written, so that a problem with
@@ -132,7 +147,7 @@ func (s *decoder) structure(n *yaml.Node, v reflect.Value, path []any) {
 		f := fields[shorthand(fields)]
 		s.node(n, v.Field(f.index), f, path)
 	case n.Kind != yaml.MappingNode:
-		s.expected(n, path, "a mapping with the keys "+strings.Join(keyNames(fields), ", "), "")
+		s.expectedParts(n, path, "a mapping with the keys "+strings.Join(keyNames(fields), ", "), "")
 	default:
 		s.keys(n, path, func(key, value *yaml.Node, path []any) {
 			i := slices.IndexFunc(fields, func(f fieldTag) bool { return f.name == key.Value })
@@ -173,19 +188,24 @@ func (s *decoder) list(n *yaml.Node, v reflect.Value, tag fieldTag, path []any) 
 		for i, item := range n.Content {
 			s.node(item, v.Index(i), fieldTag{}, append(slices.Clone(path), i))
 		}
-	case tag.oneOrMany:
+	case tag.oneOrMany || isOneOrMany(v):
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		s.node(n, v.Index(0), fieldTag{}, path)
 	default:
-		s.expected(n, path, "a list", "write each item on its own line after \"- \"")
+		s.expectedParts(n, path, "a list", "write each item on its own line after \"- \"")
 	}
+}
+
+func isOneOrMany(v reflect.Value) bool {
+	_, ok := v.Interface().(interface{ oneOrMany() })
+	return ok
 }
 
 func (s *decoder) mapping(n *yaml.Node, v reflect.Value, path []any) {
 	switch {
 	case isNull(n):
 	case n.Kind != yaml.MappingNode:
-		s.expected(n, path, "a mapping (key: value)", "")
+		s.expectedParts(n, path, "a mapping (key: value)", "")
 	default:
 		v.Set(reflect.MakeMap(v.Type()))
 		s.keys(n, path, func(key, value *yaml.Node, path []any) {
@@ -220,7 +240,7 @@ func (s *decoder) ordered(n *yaml.Node, v reflect.Value, path []any) {
 			s.node(value, add(key.Value), fieldTag{}, path)
 		})
 	default:
-		s.expected(n, path, "a mapping (key: value) or a list", "")
+		s.expectedParts(n, path, "a mapping (key: value) or a list", "")
 	}
 }
 
