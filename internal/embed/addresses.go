@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
+	"time"
 )
 
 // The services of the embedded stack, by their names in addresses.json.
@@ -28,7 +30,7 @@ type Addresses struct {
 
 	mu      sync.Mutex
 	known   map[string]string
-	given   map[string]bool // handed out in this process, never to a second service
+	given   map[string]string // address to the service that has it in this process
 	notices []string
 }
 
@@ -38,7 +40,7 @@ func OpenAddresses(dataDir string) (*Addresses, error) {
 	a := &Addresses{
 		path:  filepath.Join(dataDir, "addresses.json"),
 		known: map[string]string{},
-		given: map[string]bool{},
+		given: map[string]string{},
 	}
 	if _, err := readJSON(a.path, &a.known); err != nil {
 		return nil, fmt.Errorf("%w: remove the file, the services will choose new addresses", err)
@@ -59,19 +61,19 @@ func (a *Addresses) Listen(service, configured string, wellKnown int) (net.Liste
 	remembered := a.known[service]
 	var candidates []string
 	for _, addr := range []string{remembered, net.JoinHostPort(loopback, strconv.Itoa(wellKnown))} {
-		if addr != "" && !a.given[addr] && isLoopback(addr) {
+		if addr != "" && a.freeFor(service, addr) && isLoopback(addr) {
 			candidates = append(candidates, addr)
 		}
 	}
 	var errs []error
 	for _, addr := range append(candidates, net.JoinHostPort(loopback, "0")) {
-		l, err := net.Listen("tcp", addr)
+		l, err := bind(addr, addr == remembered)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		got := l.Addr().String()
-		if a.given[got] || (addr != remembered && a.reserved(service, got)) {
+		if !a.freeFor(service, got) {
 			errs = append(errs, fmt.Errorf("%s belongs to another service", got), l.Close())
 			continue
 		}
@@ -90,7 +92,7 @@ func (a *Addresses) listenConfigured(service, addr string) (net.Listener, error)
 	if !isLoopback(addr) {
 		return nil, fmt.Errorf("the address %q of %s is not a loopback host:port: the embedded services have no transport security, use 127.0.0.1:PORT", addr, service)
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := bind(addr, true)
 	if err != nil {
 		return nil, fmt.Errorf("the address %s of %s is taken: stop the program that listens there or configure another port (%w)", addr, service, err)
 	}
@@ -100,18 +102,33 @@ func (a *Addresses) listenConfigured(service, addr string) (net.Listener, error)
 	return l, nil
 }
 
-// reserved reports whether addr is the remembered home of another service.
-func (a *Addresses) reserved(service, addr string) bool {
-	for s, known := range a.known {
-		if s != service && known == addr {
-			return true
+// freeFor reports whether no other service has the address or remembers it as
+// its own.
+func (a *Addresses) freeFor(service, addr string) bool {
+	if owner, ok := a.given[addr]; ok && owner != service {
+		return false
+	}
+	for other, known := range a.known {
+		if other != service && known == addr {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+// bind listens on addr. patient waits a moment for an address in use: a process
+// killed just now gives its data directory back before its ports.
+func bind(addr string, patient bool) (net.Listener, error) {
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
+		l, err := net.Listen("tcp", addr)
+		if err == nil || !patient || !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return l, err
+		}
+	}
 }
 
 func (a *Addresses) remember(service, addr string) error {
-	a.given[addr] = true
+	a.given[addr] = service
 	if a.known[service] == addr {
 		return nil
 	}

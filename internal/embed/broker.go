@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,11 +35,11 @@ const tenYears = 10 * 365 * 24 * time.Hour
 // moment it returns; before that it has compacted the compacted topics.
 func StartBroker(ctx context.Context, cfg BrokerConfig) (*Broker, error) {
 	cfg.setDefaults()
-	b := &Broker{cfg: cfg, dir: filepath.Join(cfg.DataDir, "kafka"), log: &brokerLog{logger: cfg.Logger}}
+	b := &Broker{cfg: cfg, dir: filepath.Join(cfg.DataDir, "kafka"), log: newBrokerLog(cfg.Logger)}
 	if err := makeDir(b.dir); err != nil {
 		return nil, err
 	}
-	if err := b.checkSpace(); err != nil {
+	if _, err := b.checkSpace(); err != nil {
 		return nil, err
 	}
 	inner, err := cfg.Addresses.Listen(ServiceKafka, cfg.Addr, kafkaPort)
@@ -104,33 +103,44 @@ func (b *Broker) Addr() string { return b.addr }
 func (b *Broker) ApplyRetention() { b.cluster.ApplyRetention() }
 
 // Run applies retention on a timer and watches the disk until ctx ends; it
-// returns nil then. It ends with an error when the broker could not write: an
-// offset commit may have been acknowledged and lost, and only a restart tells.
+// returns nil then. It ends with an error when the broker could not write, or
+// is about to be unable to: it would acknowledge offset commits and lose them,
+// and only a restart would tell.
 func (b *Broker) Run(ctx context.Context) error {
 	retention := time.NewTicker(b.cfg.RetentionInterval)
 	defer retention.Stop()
 	space := time.NewTicker(headroomInterval)
 	defer space.Stop()
 	for {
-		if err := b.log.failure(); err != nil {
-			return err
-		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-b.log.failed:
+			return b.log.failure()
 		case <-retention.C:
 			b.cluster.ApplyRetention()
 		case <-space.C:
-			err := b.checkSpace()
-			b.mu.Lock()
-			changed := (err == nil) != (b.space == nil)
-			b.space = err
-			b.mu.Unlock()
-			if changed && err != nil {
-				b.cfg.Logger.Error("the broker's disk is nearly full", "error", err)
+			if err := b.watchSpace(); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// watchSpace keeps Ready up to date; the error says that the broker has to stop.
+func (b *Broker) watchSpace() error {
+	free, err := b.checkSpace()
+	b.mu.Lock()
+	changed := (err == nil) != (b.space == nil)
+	b.space = err
+	b.mu.Unlock()
+	if changed && err != nil {
+		b.cfg.Logger.Error("the broker's disk is nearly full", "error", err)
+	}
+	if err != nil && free < b.cfg.MinFree/stopFraction {
+		return err
+	}
+	return nil
 }
 
 // Ready is nil when the broker can be relied on, and otherwise says in one
@@ -144,16 +154,16 @@ func (b *Broker) Ready() error {
 	return b.space
 }
 
-func (b *Broker) checkSpace() error {
-	free, err := Headroom(b.dir)
+func (b *Broker) checkSpace() (free uint64, err error) {
+	free, err = b.cfg.Headroom(b.dir)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if free < b.cfg.MinFree {
-		return fmt.Errorf("only %d MiB are free where %q lies, the broker needs %d MiB: free some space or move the data directory",
+		return free, fmt.Errorf("only %d MiB are free where %q lies, the broker needs %d MiB: free some space or move the data directory",
 			free>>20, b.dir, b.cfg.MinFree>>20)
 	}
-	return nil
+	return free, nil
 }
 
 // Close writes everything to disk and ends the broker. The error says that
@@ -171,75 +181,4 @@ func hasOpenTransactions(dir string) bool {
 	}
 	found, err := readJSON(filepath.Join(dir, "session_state.json"), &state)
 	return err != nil || (found && len(state.InProgressTxns) > 0)
-}
-
-// brokerLog passes the broker's warnings on and remembers a failed write.
-type brokerLog struct {
-	logger interface {
-		Warn(msg string, args ...any)
-		Error(msg string, args ...any)
-	}
-
-	mu  sync.Mutex
-	err error
-}
-
-// Logf implements kfake.Logger.
-func (l *brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
-	if level > kfake.LogLevelWarn || level == kfake.LogLevelNone {
-		return
-	}
-	text := fmt.Sprintf(format, args...)
-	if !strings.HasPrefix(text, "persist ") && !strings.Contains(text, "failed to persist") {
-		l.logger.Warn("broker", "message", text)
-		return
-	}
-	l.logger.Error("the broker could not write", "message", text)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err == nil {
-		l.err = fmt.Errorf("the broker could not write to its log (%s): free some space and restart", text)
-	}
-}
-
-func (l *brokerLog) failure() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
-}
-
-// gatedListener lets clients connect but takes none before the gate is open:
-// the port is ours from the first moment, the service comes later.
-type gatedListener struct {
-	net.Listener
-	opened    chan struct{}
-	closed    chan struct{}
-	openOnce  sync.Once
-	closeOnce sync.Once
-}
-
-func newGatedListener(l net.Listener) *gatedListener {
-	return &gatedListener{Listener: l, opened: make(chan struct{}), closed: make(chan struct{})}
-}
-
-func (g *gatedListener) open() { g.openOnce.Do(func() { close(g.opened) }) }
-
-// Accept waits for the gate, then for a client.
-func (g *gatedListener) Accept() (net.Conn, error) {
-	select {
-	case <-g.opened:
-		return g.Listener.Accept()
-	case <-g.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close ends Accept, open or not.
-func (g *gatedListener) Close() error {
-	err := net.ErrClosed
-	g.closeOnce.Do(func() {
-		close(g.closed)
-		err = g.Listener.Close()
-	})
-	return err
 }

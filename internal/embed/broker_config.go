@@ -21,9 +21,12 @@ type BrokerConfig struct {
 	// batch outlives the end of the process but not that of the machine.
 	SyncWrites bool
 	// MinFree is the free space in bytes below which the broker reports
-	// itself not ready: it acknowledges offset commits that it could not
-	// write. Zero means 256 MiB.
+	// itself not ready; below a quarter of it Run ends. It acknowledges offset
+	// commits that it could not write. Zero means 256 MiB.
 	MinFree uint64
+	// Headroom tells the free space of a directory in bytes. Nil means the
+	// function of that name.
+	Headroom func(dir string) (uint64, error)
 	// RetentionInterval is the time between two applications of the topics'
 	// retention. Zero means one minute.
 	RetentionInterval time.Duration
@@ -33,12 +36,17 @@ const (
 	defaultMinFree           = 256 << 20
 	defaultRetentionInterval = time.Minute
 	headroomInterval         = 2 * time.Second
-	kafkaPort                = 9092
+	// stopFraction of MinFree is where the broker stops while it still can.
+	stopFraction = 4
+	kafkaPort    = 9092
 )
 
 func (c *BrokerConfig) setDefaults() {
 	if c.MinFree == 0 {
 		c.MinFree = defaultMinFree
+	}
+	if c.Headroom == nil {
+		c.Headroom = Headroom
 	}
 	if c.RetentionInterval == 0 {
 		c.RetentionInterval = defaultRetentionInterval

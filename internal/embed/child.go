@@ -52,7 +52,8 @@ func spawn(argv []string, dir, logPath, recordPath string) (*child, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = dir
 	// Nothing of our environment, which may hold secrets, is passed on.
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + filepath.Join(dir, "data", "tmp"), "TERM=dumb", "TZ=UTC", "LC_ALL=C"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + filepath.Join(dir, "data", "tmp"), "TERM=dumb", "TZ=UTC", "LC_ALL=C",
+		"CLICKHOUSE_WATCHDOG_ENABLE=0"} // no process between us and the server
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, output, output
 	cmd.ExtraFiles = []*os.File{lifeline} // becomes lifelineFD
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -143,17 +144,8 @@ func endPredecessor(recordPath string) error {
 	return nil
 }
 
-// maxChildLog is the size from which the child's output starts a new file.
-const maxChildLog = 1 << 20
-
-// openLog opens a log to append to; one that has grown is put aside first, in
-// the place of the one put aside before.
+// openLog opens a log to append to.
 func openLog(path string) (*os.File, error) {
-	if info, err := os.Stat(path); err == nil && info.Size() > maxChildLog {
-		if err := os.Rename(path, path+".1"); err != nil {
-			return nil, fmt.Errorf("rotating a log: %w", err)
-		}
-	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening a log: %w", err)

@@ -69,7 +69,8 @@ type serverConfig struct {
 	NativePort, HTTPPort    int
 	ReplicaID               string
 	MemoryLimit             uint64
-	Passwordless            bool // of the user default, which the library insists on
+	Database                string // where the owner and the reader start
+	Passwordless            bool   // of the user default, which the library insists on
 	Operator, Owner, Reader string
 	OwnerGrants             []string
 	ReaderGrants            []string
@@ -82,12 +83,13 @@ func sha256Hex(text string) string {
 
 // ownerGrants are the rights of the owner. Left out on purpose: everything that
 // reaches outside the databases (sources, dictionaries, which may run programs,
-// functions, named collections), users and roles.
+// functions, named collections), users and roles; and DROP DATABASE, which would
+// lock the owner out until the next start.
 func ownerGrants(databases []string) []string {
 	var grants []string
 	for _, db := range databases {
 		grants = append(grants, "GRANT SHOW, SELECT, INSERT, ALTER TABLE, ALTER VIEW, CREATE DATABASE, CREATE TABLE, CREATE VIEW, "+
-			"DROP DATABASE, DROP TABLE, DROP VIEW, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, "+
+			"DROP TABLE, DROP VIEW, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, "+
 			"SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM VIEWS ON "+db+".*")
 	}
 	for _, engine := range []string{
@@ -114,13 +116,8 @@ func readerGrants(databases []string) []string {
 	return append(grants, "GRANT SELECT ON information_schema.*", "GRANT SELECT ON INFORMATION_SCHEMA.*")
 }
 
-// writeServerConfig lays out everything the engine reads at its start.
+// writeServerConfig writes everything the engine reads at its start.
 func writeServerConfig(c serverConfig) error {
-	for _, sub := range []string{"config", "data", "data/metadata", "files", "log"} {
-		if err := makeDir(filepath.Join(c.Dir, sub)); err != nil {
-			return err
-		}
-	}
 	for _, name := range []string{"config.xml", "users.xml"} {
 		text, err := render(name, c)
 		if err != nil {

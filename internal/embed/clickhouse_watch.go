@@ -1,13 +1,9 @@
 package embed
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -83,7 +79,7 @@ func orUnknown(err error) error {
 // revive starts a new child in place of the one that is gone.
 func (c *ClickHouse) revive(ctx context.Context, why error) error {
 	c.setUnready(why)
-	c.cfg.Logger.Error("ClickHouse is down and is started again", "error", why, "said", c.lastWords())
+	c.cfg.Logger.Error("ClickHouse is down and is started again", "error", why, "said", c.logs.lastWords())
 	pause := firstBackoff
 	for began := time.Now(); ; pause = min(2*pause, lastBackoff) {
 		timer := time.NewTimer(pause)
@@ -143,25 +139,4 @@ func (c *ClickHouse) Restarts() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.restarts
-}
-
-// lastWords are the last errors in the logs of the child.
-func (c *ClickHouse) lastWords() string {
-	for _, name := range []string{"error.log", "child.log"} {
-		data, err := os.ReadFile(filepath.Join(c.dir, "log", name))
-		if err != nil {
-			continue
-		}
-		var found []string
-		for line := range bytes.Lines(data[max(0, len(data)-16<<10):]) {
-			if bytes.Contains(line, []byte("Exception")) || bytes.Contains(line, []byte("<Error>")) || bytes.Contains(line, []byte("<Fatal>")) || bytes.Contains(line, []byte(ChildCommand)) {
-				found = append(found, strings.TrimSpace(string(line)))
-			}
-		}
-		if len(found) > 0 {
-			text := found[len(found)-1]
-			return text[:min(len(text), 500)]
-		}
-	}
-	return "it said nothing"
 }

@@ -71,6 +71,15 @@ func readJSON(path string, v any) (bool, error) {
 	return true, nil
 }
 
+// removeTemporaries clears away what a crash in writeFile left in dir.
+func removeTemporaries(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, ".*.tmp"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
 // makeDir makes a directory that only its owner can look into, and tightens
 // one that is there already.
 func makeDir(path string) error {

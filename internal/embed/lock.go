@@ -50,6 +50,9 @@ func LockDir(dir string) (*Lock, error) {
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("locking data directory %q: %w", dir, err), file.Close())
 	}
+	if err := removeTemporaries(dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("tidying data directory %q: %w", dir, err), file.Close())
+	}
 	return &Lock{dir: dir, file: file}, nil
 }
 

@@ -1,10 +1,26 @@
 package embed_test
 
 import (
+	"fmt"
+	"log/slog"
 	"os"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"github.com/pricelake/pricelake/internal/embed/embedtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(embedtest.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(parentEnv) != "" {
+		os.Exit(parentMain())
+	}
+	code := embedtest.Main(m)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+var quiet = slog.New(slog.DiscardHandler)
