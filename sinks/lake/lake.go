@@ -1,0 +1,127 @@
+// Package lake is the ClickHouse lake: its tables and views (sql/, run by
+// Migrate), the sink that fills the tables from the topics (Sink), and the tools
+// that look into it (Verify, Query, Stats).
+//
+// A row is written by Sink.Write, block by block: decode, columns, one INSERT for
+// each partition of the table, under a name that makes its repetition a no-op.
+// Which column gets what is in prices.go, polls.go and catalog.go.
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// DefaultDatabase is the database of the contract.
+const DefaultDatabase = "pricelake"
+
+// Config says where the lake is. Take DefaultConfig and change what differs.
+type Config struct {
+	// Address is host:port of ClickHouse's native protocol.
+	Address string
+	// User needs the rights of deploy/clickhouse: all on the database, and to
+	// end its own queries.
+	User     string
+	Password string
+	Database string
+	// MaxConnections bounds the connections of one Lake.
+	MaxConnections int
+	// DialTimeout bounds the making of a connection, InsertTimeout one INSERT,
+	// on the server and here.
+	DialTimeout   time.Duration
+	InsertTimeout time.Duration
+}
+
+// DefaultConfig is a server on this machine.
+func DefaultConfig() Config {
+	return Config{
+		Address:        "127.0.0.1:9000",
+		User:           "default",
+		Database:       DefaultDatabase,
+		MaxConnections: 8,
+		DialTimeout:    5 * time.Second,
+		InsertTimeout:  time.Minute,
+	}
+}
+
+// Validate names every field that cannot be used.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Address == "" {
+		errs = append(errs, errors.New("address: want host:port of ClickHouse's native protocol"))
+	}
+	if !identifier(c.Database) {
+		errs = append(errs, fmt.Errorf("database %q: want a name of letters, digits and underscores", c.Database))
+	}
+	if c.MaxConnections < 2 {
+		errs = append(errs, fmt.Errorf("max connections %d: want 2 or more, one is needed to end what another does", c.MaxConnections))
+	}
+	if c.DialTimeout <= 0 || c.InsertTimeout < time.Second {
+		errs = append(errs, errors.New("timeouts: want a dial timeout above zero and an insert timeout of a second or more"))
+	}
+	return errors.Join(errs...)
+}
+
+func identifier(s string) bool {
+	for i, r := range s {
+		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Lake is one ClickHouse database. It may be used in parallel.
+type Lake struct {
+	config  Config
+	options *clickhouse.Options
+	conn    driver.Conn
+}
+
+// Open returns the lake of the configuration. It makes no connection: those come
+// when they are needed, so a server that is away is met by the first call.
+func Open(config Config) (*Lake, error) {
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("opening the lake: %w", err)
+	}
+	options := &clickhouse.Options{
+		Protocol:        clickhouse.Native,
+		Addr:            []string{config.Address},
+		Auth:            clickhouse.Auth{Database: config.Database, Username: config.User, Password: config.Password},
+		Compression:     &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
+		DialTimeout:     config.DialTimeout,
+		ReadTimeout:     config.InsertTimeout + 10*time.Second,
+		MaxOpenConns:    config.MaxConnections,
+		MaxIdleConns:    config.MaxConnections,
+		ConnMaxLifetime: time.Hour,
+		ClientInfo: clickhouse.ClientInfo{Products: []struct{ Name, Version string }{
+			{Name: "pricelake"},
+		}},
+	}
+	conn, err := clickhouse.Open(options)
+	if err != nil {
+		return nil, fmt.Errorf("opening the lake at %s: %w", config.Address, err)
+	}
+	return &Lake{config: config, options: options, conn: conn}, nil
+}
+
+// Close closes all connections. What runs on them ends with an error.
+func (l *Lake) Close() error {
+	if err := l.conn.Close(); err != nil {
+		return fmt.Errorf("closing the lake: %w", err)
+	}
+	return nil
+}
+
+// Ping says whether the server answers and lets this user into the database.
+func (l *Lake) Ping(ctx context.Context) error {
+	if err := l.conn.Ping(ctx); err != nil {
+		return fmt.Errorf("asking ClickHouse at %s for a sign of life: %w", l.config.Address, err)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package lake
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	rows      *prometheus.CounterVec
+	failed    *prometheus.CounterVec
+	repeats   *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	freshness prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_lake_rows_written_total",
+			Help: "Rows the server acknowledged, by table.",
+		}, []string{"table"}),
+		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_lake_inserts_failed_total",
+			Help: "INSERTs that ended in an error; what is missing is written again.",
+		}, []string{"table"}),
+		repeats: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_lake_inserts_repeated_total",
+			Help: "INSERTs the server dropped as repeats of one it knew.",
+		}, []string{"table"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "pricelake_lake_insert_duration_seconds",
+			Help:    "Time from the begin of an INSERT to its acknowledgement.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}, []string{"table"}),
+		freshness: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "pricelake_freshness_seconds",
+			Help:    "Age of a price when it can be queried: from the end of the answer it was in to the acknowledged row.",
+			Buckets: prometheus.ExponentialBuckets(0.05, 2, 18),
+		}),
+	}
+	reg.MustRegister(m.rows, m.failed, m.repeats, m.duration, m.freshness)
+	return m
+}
+
+// inserted counts an acknowledged INSERT. A repeat wrote nothing.
+func (m *metrics) inserted(p *part, now time.Time, took time.Duration, repeat bool) {
+	m.duration.WithLabelValues(p.table).Observe(took.Seconds())
+	if repeat {
+		m.repeats.WithLabelValues(p.table).Inc()
+		return
+	}
+	m.rows.WithLabelValues(p.table).Add(float64(p.rows))
+	for _, t := range p.fetched {
+		m.freshness.Observe(now.Sub(t).Seconds())
+	}
+}

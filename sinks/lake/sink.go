@@ -1,0 +1,182 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks"
+)
+
+// defaultRetentionDays is how long the body of an answer is kept where its call
+// does not say.
+const defaultRetentionDays = 90
+
+// Options are the dependencies of a Sink. All are needed but Retention.
+type Options struct {
+	Decoders Decoders
+	// Cluster names the Kafka cluster: two of them must not use one name for
+	// their blocks.
+	Cluster    string
+	Retention  Retention
+	Now        func() time.Time
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Sink writes blocks of records into the tables of the lake. It is the
+// sinks.Store of every topic of Tables, and may be used in parallel.
+type Sink struct {
+	lake    *Lake
+	loaders map[string]loader
+	cluster string
+	now     func() time.Time
+	log     *slog.Logger
+	metrics *metrics
+}
+
+// NewSink returns a sink of the lake and registers its metrics.
+func NewSink(l *Lake, o Options) *Sink {
+	retention := o.Retention
+	if retention == nil {
+		retention = func(string, string) int32 { return 0 }
+	}
+	return &Sink{
+		lake:    l,
+		loaders: o.Decoders.loaders(retention),
+		cluster: o.Cluster,
+		now:     o.Now,
+		log:     o.Log,
+		metrics: newMetrics(o.Registerer),
+	}
+}
+
+// Write implements sinks.Writer. A block becomes one INSERT for each partition
+// of its table; each is all or nothing, together they need not be, which is why
+// a failure is followed by Present and never by a blind repetition.
+func (s *Sink) Write(ctx context.Context, b sinks.Block) error {
+	if len(b.Records) == 0 {
+		return nil
+	}
+	loader := s.loaders[b.Topic]
+	if loader == nil {
+		return fmt.Errorf("no table is loaded from topic %q", b.Topic)
+	}
+	parts, err := loader.load(ctx, b, origin{topicID: b.TopicID, partition: b.Number, epoch: b.Epoch, insertedAt: s.now()})
+	if err != nil {
+		return err
+	}
+	repeated := false
+	for i := range parts {
+		repeat, err := s.insert(ctx, b, &parts[i])
+		if err != nil {
+			return err
+		}
+		repeated = repeated || repeat
+	}
+	if repeated {
+		return s.confirm(ctx, b)
+	}
+	return nil
+}
+
+func (s *Sink) insert(ctx context.Context, b sinks.Block, p *part) (repeat bool, err error) {
+	start := s.now()
+	repeat, err = s.lake.insert(ctx, p, s.name(b, p.month))
+	if err != nil {
+		s.metrics.failed.WithLabelValues(p.table).Inc()
+		return false, classify(fmt.Errorf("inserting %d rows of %v into %s: %w", p.rows, b.Range, p.table, err))
+	}
+	now := s.now()
+	s.metrics.inserted(p, now, now.Sub(start), repeat)
+	p.free()
+	return repeat, nil
+}
+
+// confirm asks by lineage for the records of a block that the server took for a
+// repeat. A server that was killed may know the name of a block whose rows it
+// lost.
+func (s *Sink) confirm(ctx context.Context, b sinks.Block) error {
+	present, err := s.Present(ctx, b.Range)
+	if err != nil {
+		return err
+	}
+	for i := range b.Records {
+		if offset := b.Records[i].Offset; !present.Has(offset) {
+			return fmt.Errorf("the server took %v, attempt %d, for a repeat, but offset %d is not there", b.Range, b.Attempt, offset)
+		}
+	}
+	return nil
+}
+
+// prefix begins the name of every INSERT of a partition. Fence ends INSERTs by
+// it, so it must not begin the name of any other partition's.
+func (s *Sink) prefix(p sinks.Partition) string {
+	return fmt.Sprintf("pricelake:lake:%s:%v:%d:", s.cluster, schemas.ID(p.TopicID), p.Number)
+}
+
+// name is the id of the query that inserts the rows of one month of a block, and
+// its deduplication token.
+func (s *Sink) name(b sinks.Block, month int) string {
+	return fmt.Sprintf("%s%d-%d:%d:%d:%d", s.prefix(b.Partition), b.First, b.Last, b.Epoch, b.Attempt, month)
+}
+
+// Fence implements sinks.Fencer. It ends INSERTs of this user only: others need
+// more rights, and nobody else writes under these names.
+func (s *Sink) Fence(ctx context.Context, p sinks.Partition) error {
+	// The literal is safe: the prefix is made of an id, a number and the
+	// cluster's name, whose quotes are doubled. KILL takes no parameters.
+	literal := "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s.prefix(p)) + "'"
+	query := fmt.Sprintf("KILL QUERY WHERE startsWith(query_id, %s) AND user = currentUser() SYNC", literal)
+	if err := s.lake.conn.Exec(ctx, query); err != nil {
+		return fmt.Errorf("ending the running inserts of %v: %w", p, err)
+	}
+	return nil
+}
+
+// Present implements sinks.Auditor. It reads the projection ordered by lineage
+// and nothing else.
+func (s *Sink) Present(ctx context.Context, r sinks.Range) (sinks.Offsets, error) {
+	var present sinks.Offsets
+	t, err := tableOf(r.Topic)
+	if err != nil {
+		return present, err
+	}
+	err = s.lake.lineage(ctx, t.Name, r, func(offset int64) { present.Add(offset, offset) })
+	if err != nil {
+		return present, fmt.Errorf("reading what of %v is in %s: %w", r, t.Name, err)
+	}
+	return present, nil
+}
+
+// lineage calls each with the offset of every row of the range, in order. An
+// offset that has two rows comes twice.
+func (l *Lake) lineage(ctx context.Context, table string, r sinks.Range, each func(offset int64)) error {
+	rows, err := l.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+		"optimize_use_projections": 1,
+		// On a replicated lake the answer must know every acknowledged write.
+		"select_sequential_consistency": 1,
+	})), fmt.Sprintf(`
+		SELECT _offset FROM %s
+		WHERE _topic_id = ? AND _partition = ? AND _offset BETWEEN ? AND ?
+		ORDER BY _offset`, table),
+		schemas.ID(r.TopicID).String(), r.Number, r.First, r.Last)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var offset int64
+		if err := rows.Scan(&offset); err != nil {
+			return err
+		}
+		each(offset)
+	}
+	return rows.Err()
+}

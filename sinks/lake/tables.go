@@ -1,0 +1,130 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks"
+)
+
+// Flush says how a topic's records are best cut into blocks.
+type Flush struct {
+	// Rows and Bytes cut a block that is full: it is written at once.
+	Rows, Bytes int
+	// Interval is the least time between two writes of a partition that are
+	// not full, Linger how long the first record after a quiet Interval waits
+	// for company.
+	Interval, Linger time.Duration
+	// WritesPerSecond bounds the writes of one process into the table while
+	// its partitions are quiet: each makes a part that has to be merged.
+	WritesPerSecond float64
+}
+
+// Table is a table that is loaded from a topic.
+type Table struct {
+	Name  string
+	Topic string
+	Flush Flush
+	// Latest: the topic is compacted. Its records come and go, so only the
+	// latest record of each key is sure to be a row, which is what Verify asks.
+	Latest bool
+
+	newest string // the column that says how new a row is
+	key    string // the column of the key of a compacted topic
+}
+
+// Tables returns the tables that are loaded from topics, the hottest first.
+func Tables() []Table {
+	hot := Flush{Rows: 256 << 10, Bytes: 64 << 20, Interval: 250 * time.Millisecond, Linger: 30 * time.Millisecond, WritesPerSecond: 4}
+	quiet := Flush{Rows: 64 << 10, Bytes: 32 << 20, Interval: 5 * time.Second, Linger: 30 * time.Millisecond, WritesPerSecond: 1}
+	return []Table{
+		{Name: "prices", Topic: schemas.TopicPrices, Flush: hot, newest: "event_time"},
+		{Name: "prices_rejected", Topic: schemas.TopicRejected, Flush: quiet, newest: "fetched_at"},
+		{Name: "polls", Topic: schemas.TopicPolls, Flush: quiet, newest: "finished_at"},
+		{Name: "responses", Topic: schemas.TopicResponses, Flush: quiet, newest: "fetched_at"},
+		{Name: "dead_letters", Topic: schemas.TopicDeadLetters, Flush: quiet, newest: "failed_at"},
+		{Name: "instruments_history", Topic: schemas.TopicInstruments, Flush: quiet, Latest: true, newest: "defined_at", key: "instrument"},
+		{Name: "calls_history", Topic: schemas.TopicCalls, Flush: quiet, Latest: true, newest: "defined_at", key: "call_id"},
+	}
+}
+
+func tableNames() []string {
+	ts := Tables()
+	names := make([]string, len(ts))
+	for i := range ts {
+		names[i] = ts[i].Name
+	}
+	return names
+}
+
+// tableOf returns the table that is loaded from the topic.
+func tableOf(topic string) (Table, error) {
+	for _, t := range Tables() {
+		if t.Topic == topic {
+			return t, nil
+		}
+	}
+	return Table{}, fmt.Errorf("no table is loaded from topic %q", topic)
+}
+
+// Decoders read the values of the topics' records.
+type Decoders struct {
+	Prices      sinks.Decoder[schemas.Price]
+	Rejected    sinks.Decoder[schemas.PriceRejected]
+	Polls       sinks.Decoder[schemas.PollFinished]
+	Responses   sinks.Decoder[schemas.ResponseReceived]
+	DeadLetters sinks.Decoder[schemas.DeadLetter]
+	Instruments sinks.Decoder[schemas.InstrumentDefined]
+	Calls       sinks.Decoder[schemas.CallDefined]
+}
+
+// loader makes rows of the records of one topic. Its methods may be called in
+// parallel.
+type loader interface {
+	// load makes the blocks of native data of a block of records, one for each
+	// partition of the table. The error is that of sinks.Writer.
+	load(ctx context.Context, b sinks.Block, base origin) ([]part, error)
+}
+
+// loaders returns the loader of each topic.
+func (d *Decoders) loaders(retention Retention) map[string]loader {
+	return map[string]loader{
+		schemas.TopicPrices:      newTable("prices", prices, plain(d.Prices), func(p *schemas.Price) time.Time { return p.EventTime }),
+		schemas.TopicRejected:    newTable("prices_rejected", rejected, plain(d.Rejected), func(r *schemas.PriceRejected) time.Time { return r.FetchedAt }),
+		schemas.TopicPolls:       newTable("polls", polls, plain(d.Polls), func(p *schemas.PollFinished) time.Time { return p.FinishedAt }),
+		schemas.TopicResponses:   newTable("responses", responses(retention), plain(d.Responses), func(r *schemas.ResponseReceived) time.Time { return r.FetchedAt }),
+		schemas.TopicDeadLetters: newTable("dead_letters", deadLetters, plain(d.DeadLetters), func(l *schemas.DeadLetter) time.Time { return l.FailedAt }),
+		schemas.TopicInstruments: newTable("instruments_history", instruments, defined(d.Instruments, func(key string, at time.Time) schemas.InstrumentDefined {
+			return schemas.InstrumentDefined{Instrument: key, DefinedAt: at}
+		}), nil),
+		schemas.TopicCalls: newTable("calls_history", calls, defined(d.Calls, func(key string, at time.Time) schemas.CallDefined {
+			return schemas.CallDefined{CallID: key, DefinedAt: at}
+		}), nil),
+	}
+}
+
+// read makes a T of a record. Its error is that of sinks.Decoder.
+type read[T any] func(ctx context.Context, r *stream.Record, v *T) error
+
+func plain[T any](d sinks.Decoder[T]) read[T] {
+	return func(ctx context.Context, r *stream.Record, v *T) error { return d.Decode(ctx, r.Value, v) }
+}
+
+// defined reads the records of a compacted topic, whose null value says that
+// the key was removed.
+func defined[T any](d sinks.Decoder[T], removed func(key string, at time.Time) T) read[definition[T]] {
+	return func(ctx context.Context, r *stream.Record, v *definition[T]) error {
+		if r.Value == nil {
+			*v = definition[T]{value: removed(string(r.Key), r.Timestamp), removed: true}
+			return nil
+		}
+		return d.Decode(ctx, r.Value, &v.value)
+	}
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

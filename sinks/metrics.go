@@ -1,0 +1,44 @@
+package sinks
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pricelake/pricelake/schemas"
+)
+
+type metrics struct {
+	records     *prometheus.CounterVec
+	recoveries  *prometheus.CounterVec
+	deadLetters *prometheus.CounterVec
+}
+
+// outcomes of a record.
+const (
+	outcomeWritten = "written" // durable through this claim
+	outcomeSkipped = "skipped" // was already there
+	outcomeRefused = "refused" // is in the dead letters
+)
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		records: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_sink_records_total",
+			Help: "Records a sink is done with, by outcome: written, skipped (were already there), refused (are dead letters).",
+		}, []string{"topic", "outcome"}),
+		recoveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_sink_recoveries_total",
+			Help: "Times a sink asked by lineage what had arrived of a block, after a write of unknown outcome.",
+		}, []string{"topic"}),
+		deadLetters: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_sink_dead_letters_total",
+			Help: "Records a sink gave up, by reason.",
+		}, []string{"topic", "reason"}),
+	}
+	reg.MustRegister(m.records, m.recoveries, m.deadLetters)
+	return m
+}
+
+func (m *metrics) refused(topic string, reason schemas.DeadReason) {
+	m.records.WithLabelValues(topic, outcomeRefused).Inc()
+	m.deadLetters.WithLabelValues(topic, reason.String()).Inc()
+}

@@ -1,0 +1,68 @@
+package sinks
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pricelake/pricelake/schemas"
+)
+
+// Refusal says that one record, at an index of its block, will never be a row.
+type Refusal struct {
+	Index  int
+	Reason schemas.DeadReason
+	Err    error
+}
+
+// RefusedError is an error that no repetition will cure. Make it with Refuse or
+// RefuseRecords.
+type RefusedError struct {
+	// Reason of a refusal that names no records.
+	Reason schemas.DeadReason
+	// Records are the refused ones in order of their index; empty means that
+	// the block was refused as a whole, and which records are at fault is to be
+	// found out.
+	Records []Refusal
+	err     error
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	if len(e.Records) == 0 {
+		return e.err.Error()
+	}
+	return fmt.Sprintf("%d records refused, the first: %v", len(e.Records), e.Records[0].Err)
+}
+
+// Unwrap returns the cause, of the first record if records are named.
+func (e *RefusedError) Unwrap() error {
+	if len(e.Records) == 0 {
+		return e.err
+	}
+	return e.Records[0].Err
+}
+
+// Refuse marks err as final. A Decoder says with it that the bytes can never be
+// read, a Writer that the block as a whole is refused. A nil err stays nil.
+func Refuse(reason schemas.DeadReason, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &RefusedError{Reason: reason, err: err}
+}
+
+// RefuseRecords is the error of a Writer that knows which records of the block
+// are at fault and has written nothing. Nil when rs is empty.
+func RefuseRecords(rs []Refusal) error {
+	if len(rs) == 0 {
+		return nil
+	}
+	return &RefusedError{Reason: rs[0].Reason, Records: rs}
+}
+
+// Refused returns the refusal in err's chain, if there is one.
+func Refused(err error) (*RefusedError, bool) {
+	var e *RefusedError
+	ok := errors.As(err, &e)
+	return e, ok
+}

@@ -1,0 +1,97 @@
+// Package sinks is what a sink is, and the hand that feeds one: a Writer writes
+// a block of records of one partition, an Auditor says what of a range is
+// already there, a Fencer ends what an earlier writer may still be doing.
+// Handler makes of the three a sink that writes every record exactly once,
+// whatever is cut or killed: nothing is written again before the sink has been
+// asked for it by lineage (topic id, partition, offset).
+//
+// One package per sink; lake is ClickHouse. A sink knows no broker and no
+// codec: records come in through stream.RangeSink, decoders and the publisher
+// of dead letters as values.
+package sinks
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pricelake/pricelake/internal/stream"
+)
+
+// Partition is one partition of one topic. The id, not the name, is lineage: a
+// topic created again under its name starts its offsets anew.
+type Partition struct {
+	Topic   string
+	TopicID stream.TopicID
+	Number  int32
+}
+
+// String returns the partition as people write it: topic[number].
+func (p Partition) String() string { return fmt.Sprintf("%s[%d]", p.Topic, p.Number) }
+
+// Range is the offsets First to Last, both included, of one partition. Not every
+// offset of it need hold a record: transaction markers and aborted records take
+// offsets too, so ranges are compared by the offsets really read and never by
+// counting.
+type Range struct {
+	Partition
+	First, Last int64
+}
+
+// String returns the range as people write it: topic[number]@first-last.
+func (r Range) String() string { return fmt.Sprintf("%v@%d-%d", r.Partition, r.First, r.Last) }
+
+// Block is records of one partition to be written together. Range, Epoch and
+// Attempt name it: whoever writes the same records again under the same name
+// adds nothing.
+type Block struct {
+	Range
+	// Epoch is the filling of the sink; a rebuild begins a new one.
+	Epoch uint32
+	// Attempt tells apart blocks of one range that hold different records of
+	// it: it grows whenever the outcome of an earlier write was in doubt.
+	Attempt int32
+	// Records are in offset order, the first at First, the last at Last. They
+	// belong to the writer until it returns.
+	Records []stream.Record
+}
+
+// Writer writes blocks. Write is called by one goroutine per partition, in
+// parallel between partitions; ctx ends with the assignment.
+//
+// Nil means that every record of the block is durable, written now or already
+// there. Writing the same block again is a no-op. An error made by Refuse means
+// that the records it names (all, if it names none) will never be accepted as
+// they are; if it names records, nothing was written. Any other error means that
+// the outcome is unknown: any part of the block may be there, or may arrive until
+// the partition is fenced.
+type Writer interface {
+	Write(ctx context.Context, b Block) error
+}
+
+// Auditor says what of a range is in the sink, by lineage. It sees everything
+// that a Write which returned before has written. It may be called in parallel.
+// Last may be math.MaxInt64.
+type Auditor interface {
+	Present(ctx context.Context, r Range) (Offsets, error)
+}
+
+// Fencer ends the running writes of a partition, whoever began them, and
+// returns when they have ended: what has not arrived by then never will.
+type Fencer interface {
+	Fence(ctx context.Context, p Partition) error
+}
+
+// Store is the three sides of one sink.
+type Store interface {
+	Writer
+	Auditor
+	Fencer
+}
+
+// Decoder reads the value of a record into a zero T. It is called in parallel.
+// Bytes that can never be read are an error made by Refuse; any other error (a
+// registry that does not answer) means try again. What v points to may share
+// wire's memory.
+type Decoder[T any] interface {
+	Decode(ctx context.Context, wire []byte, v *T) error
+}
