@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// answer is what is going to be served. It is not changed once made.
+// answer is what is going to be served.
 type answer struct {
 	status      int
 	contentType string
@@ -17,7 +17,8 @@ type answer struct {
 	retryAfter  int
 	restatement *Restatement
 	repeatOf    string
-	shared      bool // body and prices are those of an earlier answer
+	sum         string // SHA-256 of the body, hex
+	shared      bool   // body and prices are those of an earlier answer
 }
 
 // cost is the memory the ledger needs for the answer, about.

@@ -118,9 +118,12 @@ func (l *ledger) begin(provider, path, query string, now time.Time) (seq int64, 
 	return seq, e.ID
 }
 
-// content records what an entry's answer is going to be.
+// content records what an entry's answer is going to be, and sets its sum.
 func (l *ledger) content(seq int64, a *answer, trouble Trouble) {
-	sum := sha256.Sum256(a.body)
+	if a.sum == "" { // else that of the answer it shares its body with
+		sum := sha256.Sum256(a.body)
+		a.sum = hex.EncodeToString(sum[:])
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if a.restatement != nil {
@@ -133,7 +136,7 @@ func (l *ledger) content(seq int64, a *answer, trouble Trouble) {
 	e.Status, e.Trouble, e.ErrorAnswer = a.status, trouble, a.errorAnswer
 	e.RepeatOf, e.Restatement, e.Missing = a.repeatOf, a.restatement, a.missing
 	e.RetryAfter, e.Prices, e.body = a.retryAfter, a.prices, a.body
-	e.BodyBytes, e.BodySHA256 = len(a.body), hex.EncodeToString(sum[:])
+	e.BodyBytes, e.BodySHA256 = len(a.body), a.sum
 	e.cost = a.cost()
 	l.bytes += e.cost
 	l.evict()

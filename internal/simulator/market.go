@@ -37,7 +37,7 @@ func movement() []wave {
 
 // deviation adds up the waves at an instant, in billionths.
 func deviation(seed uint64, name string, waves []wave, at time.Time) int64 {
-	const fine = 1 << 10 // steps of a line
+	const fine = 1 << 16 // steps of a line
 	var sum int64
 	for i, w := range waves {
 		micros, period := at.UnixMicro(), w.period.Microseconds()
@@ -45,7 +45,7 @@ func deviation(seed uint64, name string, waves []wave, at time.Time) int64 {
 		from := knotAt(seed, name, i, knot)
 		to := knotAt(seed, name, i, knot+1)
 		share := rest * fine / period
-		sum += w.ppb * (from*(fine-share) + to*share) / fine / knotRange
+		sum += w.ppb * ((from*(fine-share) + to*share) / fine) / knotRange
 	}
 	return sum
 }

@@ -2,9 +2,11 @@ package simulator_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,12 +89,13 @@ func (s *sim) ledger(t *testing.T) map[string]simulator.Entry {
 // entry waits for the end of an answer, which a client may see first.
 func (s *sim) entry(t *testing.T, id string) simulator.Entry {
 	t.Helper()
+	_, seq, _ := strings.Cut(id, "-")
 	for {
-		e, ok := s.ledger(t)[id]
-		if !ok {
-			t.Fatalf("the ledger has no %q", id)
+		var page simulator.LedgerPage
+		if err := json.Unmarshal([]byte(s.get(t, "/ledger?limit=1&from="+seq).body), &page); err != nil || len(page.Entries) == 0 {
+			t.Fatalf("the ledger has no %q: %v", id, err)
 		}
-		if e.FinishedAt != nil || e.Aborted {
+		if e := page.Entries[0]; e.FinishedAt != nil || e.Aborted {
 			return e
 		}
 		time.Sleep(time.Millisecond)
