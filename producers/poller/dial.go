@@ -66,8 +66,8 @@ func PublicOrLoopback() DialPolicy {
 func publicOrPrivate() DialPolicy {
 	public := PublicOrLoopback()
 	return func(addr netip.Addr, port uint16) error {
-		if addr.Unmap().IsPrivate() {
-			return nil
+		if addr = addr.Unmap(); addr.IsPrivate() {
+			return neverDialled(addr)
 		}
 		return public(addr, port)
 	}
