@@ -1,6 +1,7 @@
 package avro
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -122,8 +123,11 @@ func appendNumber(dst []byte, native any) ([]byte, error) {
 }
 
 func appendText(dst []byte, text string) ([]byte, error) {
-	quoted, err := json.Marshal(text)
-	return append(dst, quoted...), err
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // it is read on a terminal
+	err := encoder.Encode(text)
+	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...), err
 }
 
 func appendBytes(dst []byte, s *shape, v []byte) ([]byte, error) {

@@ -62,12 +62,15 @@ func growShape(n *twmb.SchemaNode, namespace string, named map[string]*shape) *s
 	return s
 }
 
-// maxDepth bounds how deep values of a recursive schema nest.
-const maxDepth = 64
+const (
+	maxDepth   = 64  // how deep values of a recursive schema nest
+	maxDecimal = 256 // bytes of an unscaled decimal, whose text takes time to make
+)
 
 var (
-	errDepth  = errors.New("it nests too deep")
-	errBudget = errors.New("it would take too much memory")
+	errDepth   = errors.New("it nests too deep")
+	errDecimal = errors.New("a decimal has too many digits")
+	errBudget  = errors.New("it would take too much memory")
 )
 
 // genericBudget is what a body of n bytes may cost as values of a generic
@@ -131,7 +134,11 @@ func (w *walk) value(s *shape, depth int) {
 	case "fixed":
 		w.spend(costBox + len(w.take(int64(s.size))))
 	case "string", "bytes":
-		w.spend(2*costBox + len(w.take(w.readLong())))
+		length := len(w.take(w.readLong()))
+		w.spend(2*costBox + length)
+		if s.logical == "decimal" && length > maxDecimal {
+			w.fail(errDecimal)
+		}
 	default:
 		w.children(s, depth+1)
 	}
