@@ -3,12 +3,17 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
 // Config is the configuration of a process: every role reads its part. Values
 // come from Default, then a file, then PRICELAKE_… variables, then flags.
 type Config struct {
+	// Instance names this process among those of its roles; the same after a
+	// restart, it lets a successor end at once what was left open. No two
+	// processes that run at the same time may share it.
+	Instance string `yaml:"instance"`
 	// DataDir holds what a process keeps on disk: the deduplicator's state and,
 	// under `up`, broker, registry and lake.
 	DataDir    string     `yaml:"data_dir"`
@@ -79,8 +84,9 @@ type Lake struct {
 // server on this machine at its usual port.
 func Default() Config {
 	return Config{
-		Log:   Log{Level: "info", Format: "text"},
-		Admin: Admin{Addr: "127.0.0.1:8090"},
+		Instance: instanceName(),
+		Log:      Log{Level: "info", Format: "text"},
+		Admin:    Admin{Addr: "127.0.0.1:8090"},
 		Kafka: Kafka{
 			Brokers:            []string{"127.0.0.1:9092"},
 			Partitions:         12,
@@ -101,6 +107,16 @@ func Default() Config {
 	}
 }
 
+// instanceName is unique on a network of machines with names of their own. It
+// changes at a restart: name instances where takeovers should not wait.
+func instanceName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}
+
 // Validate reports every value that cannot work, with what to write instead.
 func (c *Config) Validate() error {
 	var errs []error
@@ -109,6 +125,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: write %s", key, want))
 		}
 	}
+	bad(c.Instance != "", "instance", "a name, such as the host's")
 	bad(len(c.Kafka.Brokers) > 0, "kafka.brokers", "at least one host:port")
 	bad(c.Kafka.Partitions > 0, "kafka.partitions", "a number above 0")
 	bad(c.Kafka.ReplicationFactor == -1 || c.Kafka.ReplicationFactor > 0, "kafka.replication_factor", "-1 (the broker's default) or a number above 0")

@@ -176,3 +176,18 @@ func (a *Admin) Group(ctx context.Context, name string) (Group, error) {
 	}
 	return g, nil
 }
+
+// ClusterID returns the id of the Kafka cluster: what tells the topics of two
+// clusters apart in names that outlive a connection.
+func ClusterID(ctx context.Context, c Config) (string, error) {
+	a, err := NewAdmin(c)
+	if err != nil {
+		return "", err
+	}
+	defer a.Close()
+	meta, err := a.admin.BrokerMetadata(ctx)
+	if err != nil {
+		return "", fmt.Errorf("asking for the cluster's id: %w", err)
+	}
+	return meta.Cluster, nil
+}

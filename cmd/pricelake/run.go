@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pricelake/pricelake/internal/app"
+	"github.com/pricelake/pricelake/internal/ops"
+)
+
+func (c *cli) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run ROLE…",
+		Short: "Run roles against Kafka, a schema registry and ClickHouse of your own",
+		Long: `Runs one or more roles in this process until it is told to stop:
+
+  scheduler      asks for the polls that are due
+  poller         makes the HTTP calls
+  normalizer     turns answers into prices
+  deduplicator   drops repeats, numbers revisions
+  lake           loads ClickHouse
+  all            every role
+
+Set up the servers once with ` + "`topics apply`, `schemas register`, `migrate` and `catalog apply`.",
+		Args: cobra.MinimumNArgs(1),
+		Example: examples(
+			"PRICELAKE_KAFKA_BROKERS=kafka:9092 PRICELAKE_REGISTRY_URL=http://registry:8081 pricelake run scheduler poller",
+			"pricelake run --config pricelake.yaml lake"),
+		ValidArgs: append(app.RoleNames(), "all"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			roles, err := roleNames(args)
+			if err != nil {
+				return err
+			}
+			s, err := c.settings()
+			if err != nil {
+				return err
+			}
+			log, err := c.logger(s.Config)
+			if err != nil {
+				return err
+			}
+			a, err := app.New(s, log, ops.NewRegistry(buildVersion().Version))
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			return a.Run(cmd.Context(), roles)
+		},
+	}
+}
+
+func roleNames(args []string) ([]string, error) {
+	var roles []string
+	for _, arg := range args {
+		switch {
+		case arg == "all":
+			return app.RoleNames(), nil
+		case !slices.Contains(app.RoleNames(), arg):
+			return nil, usageError{fmt.Errorf("no role %q; the roles are %s", arg, strings.Join(app.RoleNames(), ", "))}
+		case !slices.Contains(roles, arg):
+			roles = append(roles, arg)
+		}
+	}
+	return roles, nil
+}

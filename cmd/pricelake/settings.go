@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/app"
+	"github.com/pricelake/pricelake/internal/config"
+	"github.com/pricelake/pricelake/internal/ops"
+)
+
+func (c *cli) getenv(name string) string {
+	value := ""
+	for _, kv := range c.env {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
+			value = v
+		}
+	}
+	return value
+}
+
+// settings is the configuration of this invocation: defaults, then the `up`
+// that runs on this machine, then the file, the environment and the flags.
+func (c *cli) settings() (app.Settings, error) {
+	cfg := config.Default()
+	found, err := c.runningUp()
+	if err != nil {
+		return app.Settings{}, err
+	}
+	password := ""
+	if found != nil {
+		cfg.Kafka.Brokers = []string{found.Kafka}
+		cfg.Registry.URL = found.Registry
+		cfg.ClickHouse.Addr = found.ClickHouseNative
+		cfg.ClickHouse.User = found.ClickHouseUser
+		password = found.ClickHousePassword
+	}
+	if err := c.overlay(&cfg); err != nil {
+		return app.Settings{}, usageError{err}
+	}
+	if cfg.ClickHouse.Password != "" {
+		if password, err = cfg.ClickHouse.Password.Resolve(c.getenv); err != nil {
+			return app.Settings{}, usageError{fmt.Errorf("clickhouse.password: %w", err)}
+		}
+	}
+	return app.Settings{Config: cfg, ClickHousePassword: password, Getenv: c.getenv}, nil
+}
+
+// overlay applies the file, the environment and the global flags.
+func (c *cli) overlay(cfg *config.Config) error {
+	file := c.flags.config
+	if file == "" {
+		file = c.getenv("PRICELAKE_CONFIG")
+	}
+	if file != "" {
+		if err := cfg.ApplyFile(file); err != nil {
+			return err
+		}
+	}
+	if err := cfg.ApplyEnv(c.env); err != nil {
+		return err
+	}
+	if c.flags.dataDir != "" {
+		cfg.DataDir = c.flags.dataDir
+	}
+	if c.flags.logLevel != "" {
+		cfg.Log.Level = c.flags.logLevel
+	}
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("the configuration cannot work:\n%w", err)
+	}
+	return nil
+}
+
+// runningUp finds the `up` whose data dir was named, else the one that runs on a
+// default data dir; nil when there is none.
+func (c *cli) runningUp() (*app.Endpoints, error) {
+	named := c.flags.dataDir
+	if named == "" {
+		named = c.getenv("PRICELAKE_DATA_DIR")
+	}
+	if named != "" {
+		e, ok, err := app.ReadEndpoints(named)
+		if err != nil || !ok {
+			return nil, err
+		}
+		return &e, nil
+	}
+	lake, demo := app.DataDirs(c.getenv)
+	for _, dir := range []string{lake, demo} {
+		e, ok, err := app.ReadEndpoints(dir)
+		if err != nil {
+			return nil, err
+		}
+		if ok && answers(e.Kafka) {
+			return &e, nil
+		}
+	}
+	return nil, nil
+}
+
+func answers(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
+// logger returns the process' logger, to standard error.
+func (c *cli) logger(cfg config.Config) (*slog.Logger, error) {
+	l, err := ops.NewLogger(c.stderr, cfg.Log.Format, cfg.Log.Level)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return l, nil
+}
+
+// toolLogger is for short commands: they speak through their output, so only
+// warnings reach standard error.
+func (c *cli) toolLogger() *slog.Logger {
+	level := slog.LevelWarn
+	if c.flags.logLevel == "debug" {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// open connects the tools to the servers of this invocation.
+func (c *cli) open() (*app.App, error) {
+	s, err := c.settings()
+	if err != nil {
+		return nil, err
+	}
+	return app.New(s, c.toolLogger(), ops.NewRegistry(buildVersion().Version))
+}
+
+// openFile opens a file or, for "-", standard input.
+func (c *cli) readFile(name string) ([]byte, error) {
+	b, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, usageError{fmt.Errorf("there is no file %q", name)}
+	}
+	return b, err
+}

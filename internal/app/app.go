@@ -1,0 +1,186 @@
+// Package app wires the parts into roles and tools: codecs, logs and publishers
+// go into the stages as values here and nowhere else. One file a role.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pricelake/pricelake/internal/config"
+	"github.com/pricelake/pricelake/internal/kafka"
+	"github.com/pricelake/pricelake/internal/ops"
+	"github.com/pricelake/pricelake/schemas/avro"
+	"github.com/pricelake/pricelake/sinks/lake"
+)
+
+// Settings is what a process was told: the configuration, and the one secret in
+// it resolved.
+type Settings struct {
+	Config             config.Config
+	ClickHousePassword string
+	// Getenv resolves the secrets that calls of the catalog refer to.
+	Getenv func(string) string
+}
+
+// App is one process of pricelake: its settings and the clients its roles and
+// tools share. Its methods may be used in parallel.
+type App struct {
+	settings Settings
+	log      *slog.Logger
+	metrics  *prometheus.Registry
+	health   *ops.Health
+	registry *avro.Client
+	profile  kafka.Profile
+
+	mu   sync.Mutex
+	lake *lake.Lake
+	klog *kafka.Log
+}
+
+// New prepares a process. It connects to nothing.
+func New(s Settings, log *slog.Logger, metrics *prometheus.Registry) (*App, error) {
+	registry, err := avro.NewClient(s.Config.Registry.URL)
+	if err != nil {
+		return nil, fmt.Errorf("using schema registry %q: %w", s.Config.Registry.URL, err)
+	}
+	profile := kafka.Production()
+	profile.Partitions = int32(s.Config.Kafka.Partitions)
+	profile.LowRatePartitions = int32(s.Config.Kafka.Partitions)
+	profile.ReplicationFactor = int16(s.Config.Kafka.ReplicationFactor)
+	return &App{
+		settings: s,
+		log:      log,
+		metrics:  metrics,
+		health:   ops.NewHealth(),
+		registry: registry,
+		profile:  profile,
+	}, nil
+}
+
+// Close releases the clients. Call it after Run and the tools have returned.
+func (a *App) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var errs []error
+	if a.lake != nil {
+		errs = append(errs, a.lake.Close())
+		a.lake = nil
+	}
+	if a.klog != nil {
+		a.klog.Close()
+		a.klog = nil
+	}
+	return errors.Join(errs...)
+}
+
+// kafkaConfig is the Kafka client's configuration of one part of the process.
+func (a *App) kafkaConfig(part string) kafka.Config {
+	c := kafka.DefaultConfig()
+	k := a.settings.Config.Kafka
+	c.Brokers = k.Brokers
+	c.ClientID = "pricelake-" + part
+	c.SessionTimeout = k.SessionTimeout
+	c.TransactionTimeout = k.TransactionTimeout
+	c.Logger = a.log.With("part", part)
+	c.Registerer = a.metrics
+	return c
+}
+
+// kafkaLog returns the process' reader of whole topics, made at first use.
+func (a *App) kafkaLog() (*kafka.Log, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.klog == nil {
+		l, err := kafka.NewLog(a.kafkaConfig("log"))
+		if err != nil {
+			return nil, err
+		}
+		a.klog = l
+	}
+	return a.klog, nil
+}
+
+// openLake returns the process' connection to the lake, made at first use.
+func (a *App) openLake() (*lake.Lake, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lake == nil {
+		l, err := lake.Open(a.lakeConfig())
+		if err != nil {
+			return nil, err
+		}
+		a.lake = l
+	}
+	return a.lake, nil
+}
+
+func (a *App) lakeConfig() lake.Config {
+	c := lake.DefaultConfig()
+	ch := a.settings.Config.ClickHouse
+	c.Address, c.User, c.Password, c.Database = ch.Addr, ch.User, a.settings.ClickHousePassword, ch.Database
+	return c
+}
+
+// codec prepares the codec of one topic, waiting for the registry.
+func codec[T any](ctx context.Context, a *App, topic string) (*avro.Codec[T], error) {
+	c, err := avro.NewCodec[T](topic, a.registry)
+	if err != nil {
+		return nil, err
+	}
+	err = a.await(ctx, "schema registry", func(ctx context.Context) error { return c.Prepare(ctx) })
+	if err != nil {
+		return nil, fmt.Errorf("preparing the codec of %q: %w", topic, err)
+	}
+	return c, nil
+}
+
+// await tries until it works or ctx ends, with a growing pause, and says once in
+// a while what it waits for. A role whose servers are away waits; it does not
+// crash in a loop.
+func (a *App) await(ctx context.Context, what string, try func(context.Context) error) error {
+	pause := 50 * time.Millisecond
+	said := time.Time{}
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		if time.Since(said) > 10*time.Second && pause > time.Second {
+			said = time.Now()
+			a.log.Warn("waiting", "for", what, "err", err)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("waiting for %s: %w", what, errors.Join(ctx.Err(), err))
+		case <-timer.C:
+		}
+		pause = min(pause*2, 5*time.Second)
+	}
+}
+
+// TopicNames lists every topic, for completion.
+func TopicNames() []string {
+	topics := kafka.Topics(kafka.Embedded())
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.Name
+	}
+	return names
+}
+
+// topicExists is the check behind a topic that a user names.
+func topicExists(topic string) error {
+	if !slices.Contains(TopicNames(), topic) {
+		return fmt.Errorf("no topic %q; the topics are %v", topic, TopicNames())
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package app
+
+import (
+	"context"
+	"time"
+)
+
+// Counts is the live line of `up`.
+type Counts struct {
+	Event       string    `json:"event"` // "counts"
+	Polls       uint64    `json:"polls"`
+	Prices      uint64    `json:"prices"`
+	Providers   uint64    `json:"providers"`
+	Rejected    uint64    `json:"rejected"`
+	DeadLetters uint64    `json:"dead_letters"`
+	Newest      time.Time `json:"newest"` // when the newest price was inserted
+}
+
+const countsSQL = `SELECT (SELECT count() FROM polls), (SELECT count() FROM prices_rejected), (SELECT count() FROM dead_letters),
+	count(), (SELECT uniq(provider) FROM polls WHERE valued > 0 AND finished_at > now() - INTERVAL 1 HOUR), toUnixTimestamp64Micro(max(inserted_at)) FROM prices`
+
+const countsInterval = time.Second
+
+// watchCounts calls each with fresh counts until ctx ends. A lake that is away
+// is no news here.
+func (a *App) watchCounts(ctx context.Context, each func(Counts)) error {
+	tick := time.NewTicker(countsInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := a.eachRow(ctx, countsSQL, func(c []string) {
+			each(Counts{Event: "counts", Polls: count(c[0]), Rejected: count(c[1]), DeadLetters: count(c[2]),
+				Prices: count(c[3]), Providers: count(c[4]), Newest: micros(c[5])})
+		})
+		if err != nil && ctx.Err() == nil {
+			a.log.Warn("counting rows", "err", err)
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pricelake/pricelake/internal/kafka"
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/schemas"
+)
+
+// replayHeader marks a replayed record with the dead letter it comes from. The
+// poller makes the poll's id from it.
+const replayHeader = "pricelake-replay-of"
+
+// maxDeadLetters bounds what a listing keeps in memory.
+const maxDeadLetters = 10_000
+
+// DeadLetterFilter says which dead letters to list.
+type DeadLetterFilter struct {
+	Role   string
+	CallID string
+	Limit  int
+}
+
+func (f DeadLetterFilter) matches(d *schemas.DeadLetter) bool {
+	return (f.Role == "" || f.Role == d.Role) && (f.CallID == "" || f.CallID == d.CallID)
+}
+
+// DeadLetters returns the newest dead letters that the filter leaves, the
+// newest first. It reads the topic: what it lists is there even when the lake
+// is not.
+func (a *App) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]schemas.DeadLetter, error) {
+	limit := f.Limit
+	if limit <= 0 || limit > maxDeadLetters {
+		limit = maxDeadLetters
+	}
+	var letters []schemas.DeadLetter
+	err := a.eachDeadLetter(ctx, func(d schemas.DeadLetter) error {
+		if !f.matches(&d) {
+			return nil
+		}
+		letters = append(letters, d)
+		if len(letters) >= 2*limit {
+			letters = newest(letters, limit)
+		}
+		return nil
+	})
+	return newest(letters, limit), err
+}
+
+func newest(letters []schemas.DeadLetter, limit int) []schemas.DeadLetter {
+	slices.SortStableFunc(letters, func(x, y schemas.DeadLetter) int { return y.FailedAt.Compare(x.FailedAt) })
+	return letters[:min(limit, len(letters))]
+}
+
+// eachDeadLetter reads the whole topic. The same origin may come twice (a poller
+// that was killed asks again): the id is the same then, and the first counts.
+func (a *App) eachDeadLetter(ctx context.Context, each func(schemas.DeadLetter) error) error {
+	log, err := a.kafkaLog()
+	if err != nil {
+		return err
+	}
+	dec, err := codec[schemas.DeadLetter](ctx, a, schemas.TopicDeadLetters)
+	if err != nil {
+		return err
+	}
+	_, partitions, err := log.Describe(ctx, schemas.TopicDeadLetters)
+	if err != nil {
+		return fmt.Errorf("describing %q: %w", schemas.TopicDeadLetters, err)
+	}
+	seen := map[schemas.ID]struct{}{}
+	for p := range partitions {
+		tp := stream.TopicPartition{Topic: schemas.TopicDeadLetters, Partition: p}
+		_, err := log.ReadCommitted(ctx, tp, 0, func(r stream.Record) error {
+			var d schemas.DeadLetter
+			if err := dec.Decode(ctx, r.Value, &d); err != nil {
+				return fmt.Errorf("decoding the dead letter at offset %d: %w", r.Offset, err)
+			}
+			if _, again := seen[d.DeadLetterID]; again {
+				return nil
+			}
+			seen[d.DeadLetterID] = struct{}{}
+			return each(d)
+		})
+		if err != nil {
+			return fmt.Errorf("reading %s[%d]: %w", tp.Topic, p, err)
+		}
+	}
+	return nil
+}
+
+// ShownDeadLetter is a dead letter with its original value decoded.
+type ShownDeadLetter struct {
+	schemas.DeadLetter
+	Original json.RawMessage `json:"original"`
+}
+
+var errFound = errors.New("found")
+
+// DeadLetter returns one dead letter.
+func (a *App) DeadLetter(ctx context.Context, id schemas.ID) (*ShownDeadLetter, error) {
+	var shown *ShownDeadLetter
+	err := a.eachDeadLetter(ctx, func(d schemas.DeadLetter) error {
+		if d.DeadLetterID != id {
+			return nil
+		}
+		shown = &ShownDeadLetter{DeadLetter: d, Original: a.decodeJSON(ctx, d.Value)}
+		return errFound
+	})
+	if shown != nil {
+		return shown, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("no dead letter %s; list them with `pricelake dlq ls`", id)
+}
+
+// Replayed is one record sent again.
+type Replayed struct {
+	DeadLetterID schemas.ID `json:"dead_letter_id"`
+	Topic        string     `json:"topic"`
+	Key          string     `json:"key"`
+}
+
+// ReplayDeadLetters appends the original records of the named dead letters to
+// their topics again. It returns those it sent.
+func (a *App) ReplayDeadLetters(ctx context.Context, ids []schemas.ID, dryRun bool) ([]Replayed, error) {
+	wanted := map[schemas.ID]bool{}
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	var replayed []Replayed
+	var records []stream.Record
+	err := a.eachDeadLetter(ctx, func(d schemas.DeadLetter) error {
+		if !wanted[d.DeadLetterID] {
+			return nil
+		}
+		delete(wanted, d.DeadLetterID)
+		replayed = append(replayed, Replayed{DeadLetterID: d.DeadLetterID, Topic: d.OriginTopic, Key: string(d.Key)})
+		records = append(records, original(&d))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if wanted[id] {
+			return nil, fmt.Errorf("no dead letter %s; list them with `pricelake dlq ls`", id)
+		}
+	}
+	if dryRun || len(records) == 0 {
+		return replayed, nil
+	}
+	producer, err := kafka.NewProducer(a.kafkaConfig("replay"))
+	if err != nil {
+		return nil, err
+	}
+	defer producer.Close()
+	if err := producer.Publish(ctx, records...); err != nil {
+		return nil, fmt.Errorf("sending %d records again: %w; some may have been sent, sending them again is harmless", len(records), err)
+	}
+	return replayed, nil
+}
+
+// original rebuilds the record a dead letter came from, marked as a replay. Its
+// partition is chosen by the key, as the first time.
+func original(d *schemas.DeadLetter) stream.Record {
+	r := stream.Record{Topic: d.OriginTopic, Partition: stream.AnyPartition, Key: d.Key, Value: d.Value}
+	for key, value := range d.Headers {
+		if key != replayHeader {
+			r.Headers = append(r.Headers, stream.Header{Key: key, Value: value})
+		}
+	}
+	slices.SortFunc(r.Headers, func(x, y stream.Header) int {
+		switch {
+		case x.Key < y.Key:
+			return -1
+		case x.Key > y.Key:
+			return 1
+		}
+		return 0
+	})
+	r.Headers = append(r.Headers, stream.Header{Key: replayHeader, Value: []byte(d.DeadLetterID.String())})
+	return r
+}

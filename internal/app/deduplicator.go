@@ -1,0 +1,49 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/pricelake/pricelake/processors/dedupe"
+	"github.com/pricelake/pricelake/schemas"
+)
+
+var errNoDataDir = errors.New("the deduplicator keeps its state on disk: name a directory with --data-dir, PRICELAKE_DATA_DIR or data_dir")
+
+// runDeduplicator drops repeats and numbers revisions.
+func (a *App) runDeduplicator(ctx context.Context) error {
+	if a.settings.Config.DataDir == "" {
+		return errNoDataDir
+	}
+	observed, err := codec[schemas.Price](ctx, a, schemas.TopicObserved)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	prices, err := codec[schemas.Price](ctx, a, schemas.TopicPrices)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	dead, err := codec[schemas.DeadLetter](ctx, a, schemas.TopicDeadLetters)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	log, err := a.kafkaLog()
+	if err != nil {
+		return err
+	}
+	d := dedupe.New(dedupe.Config{
+		Dir:         filepath.Join(a.settings.Config.DataDir, "deduplicator"),
+		Log:         log,
+		Decoder:     finalDecoder[schemas.Price]{observed, rejecting},
+		Encoder:     prices,
+		DeadLetters: dead,
+		Logger:      a.log.With("part", dedupe.Role),
+		Registerer:  a.metrics,
+		Now:         time.Now,
+	})
+	defer d.Close()
+	loop := a.transact(dedupe.Role, schemas.TopicObserved)
+	return loop.Run(ctx, d.Open)
+}

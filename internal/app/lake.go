@@ -1,0 +1,137 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/kafka"
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/processors"
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks"
+	"github.com/pricelake/pricelake/sinks/lake"
+)
+
+const (
+	lakeRole  = "lake"
+	lakeGroup = "pricelake.lake"
+)
+
+// runLake loads ClickHouse.
+func (a *App) runLake(ctx context.Context) error {
+	l, err := a.openLake()
+	if err != nil {
+		return err
+	}
+	if err := a.await(ctx, "ClickHouse", l.CheckSettings); err != nil {
+		return a.stopped(ctx, err)
+	}
+	calls, err := a.openCalls(ctx)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	sink, err := a.lakeSink(ctx, l, calls)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	dead, err := codec[schemas.DeadLetter](ctx, a, schemas.TopicDeadLetters)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	producer, err := kafka.NewProducer(a.kafkaConfig(lakeRole))
+	if err != nil {
+		return err
+	}
+	defer producer.Close()
+	letters := &processors.DeadLetters{Role: lakeRole, Encoder: dead}
+	handler := sinks.NewHandler(sinks.Options{
+		Store:     sink,
+		Publisher: producer,
+		DeadLetter: func(in *stream.Record, reason schemas.DeadReason, cause error) (stream.Record, error) {
+			return letters.Record(new(processors.Buffer), in, reason, cause)
+		},
+		Log:        a.log.With("part", lakeRole),
+		Registerer: a.metrics,
+	})
+	loop := kafka.Range{Config: a.kafkaConfig(lakeRole), Group: lakeGroup, Topics: a.lakeFlushes()}
+	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })
+}
+
+// lakeSink makes the sink with a decoder for every topic.
+func (a *App) lakeSink(ctx context.Context, l *lake.Lake, calls *callView) (*lake.Sink, error) {
+	d, err := a.lakeDecoders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var cluster string
+	err = a.await(ctx, "Kafka", func(ctx context.Context) (err error) {
+		cluster, err = kafka.ClusterID(ctx, a.kafkaConfig(lakeRole))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lake.NewSink(l, lake.Options{
+		Decoders: d,
+		Cluster:  cluster,
+		Retention: func(callID, version string) int32 {
+			if def := calls.lookup(callID, version); def != nil {
+				return def.RetentionDays
+			}
+			return 0
+		},
+		Now:        time.Now,
+		Log:        a.log.With("part", lakeRole),
+		Registerer: a.metrics,
+	}), nil
+}
+
+func (a *App) lakeDecoders(ctx context.Context) (d lake.Decoders, err error) {
+	if d.Prices, err = sinkDecoder[schemas.Price](ctx, a, schemas.TopicPrices); err != nil {
+		return d, err
+	}
+	if d.Rejected, err = sinkDecoder[schemas.PriceRejected](ctx, a, schemas.TopicRejected); err != nil {
+		return d, err
+	}
+	if d.Polls, err = sinkDecoder[schemas.PollFinished](ctx, a, schemas.TopicPolls); err != nil {
+		return d, err
+	}
+	if d.Responses, err = sinkDecoder[schemas.ResponseReceived](ctx, a, schemas.TopicResponses); err != nil {
+		return d, err
+	}
+	if d.DeadLetters, err = sinkDecoder[schemas.DeadLetter](ctx, a, schemas.TopicDeadLetters); err != nil {
+		return d, err
+	}
+	if d.Instruments, err = sinkDecoder[schemas.InstrumentDefined](ctx, a, schemas.TopicInstruments); err != nil {
+		return d, err
+	}
+	d.Calls, err = sinkDecoder[schemas.CallDefined](ctx, a, schemas.TopicCalls)
+	return d, err
+}
+
+// sinkDecoder is a codec whose final errors the sinks understand.
+func sinkDecoder[T any](ctx context.Context, a *App, topic string) (sinks.Decoder[T], error) {
+	c, err := codec[T](ctx, a, topic)
+	if err != nil {
+		return nil, err
+	}
+	return finalDecoder[T]{c, func(err error) error { return sinks.Refuse(schemas.DeadDecode, err) }}, nil
+}
+
+// lakeFlushes says how each topic's records are cut into blocks.
+func (a *App) lakeFlushes() map[string]kafka.Flush {
+	cfg := a.settings.Config.Lake
+	flushes := map[string]kafka.Flush{}
+	for _, t := range lake.Tables() {
+		f := kafka.Flush{Rows: cfg.MaxRows, Bytes: cfg.MaxBytes, Interval: cfg.OtherFlushInterval, Linger: lakeLinger}
+		if t.Topic == schemas.TopicPrices {
+			f.Interval = cfg.FlushInterval
+		}
+		flushes[t.Topic] = f
+	}
+	return flushes
+}
+
+// lakeLinger is how long the first record after a quiet time waits for company:
+// the records of one answer arrive together.
+const lakeLinger = 30 * time.Millisecond

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/kafka"
+	"github.com/pricelake/pricelake/producers/poller"
+	"github.com/pricelake/pricelake/schemas"
+)
+
+// runPoller makes the HTTP calls that polls.requested.v1 asks for.
+func (a *App) runPoller(ctx context.Context) error {
+	calls, err := a.openCalls(ctx)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	requests, err := codec[schemas.PollRequested](ctx, a, schemas.TopicRequests)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	responses, err := codec[schemas.ResponseReceived](ctx, a, schemas.TopicResponses)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	polls, err := codec[schemas.PollFinished](ctx, a, schemas.TopicPolls)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	dead, err := codec[schemas.DeadLetter](ctx, a, schemas.TopicDeadLetters)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
+	client := a.httpClient()
+	defer client.Close()
+	p := poller.New(poller.Config{
+		Client:      client,
+		Calls:       pollerCalls{calls},
+		Reader:      newMappings(),
+		Requests:    finalDecoder[schemas.PollRequested]{requests, wrapping(poller.ErrUndecodable)},
+		Responses:   responses,
+		Polls:       polls,
+		DeadLetters: dead,
+		Metrics:     poller.NewMetrics(a.metrics),
+		Log:         a.log.With("part", "poller"),
+		Now:         time.Now,
+	})
+	window := kafka.Window{Config: a.kafkaConfig("poller"), Group: "pricelake.poller", Topic: schemas.TopicRequests,
+		InFlight: a.settings.Config.Poller.InFlight}
+	return both(ctx, calls.run, func(ctx context.Context) error { return window.Run(ctx, p.Handle) })
+}
+
+// httpClient makes the guarded client of the poller and of `catalog try`.
+func (a *App) httpClient() *poller.Client {
+	return newHTTPClient(a.settings)
+}
+
+func newHTTPClient(s Settings) *poller.Client {
+	cfg := poller.ClientConfig{Secrets: poller.Secrets{Env: lookup(s.Getenv), ReadFile: os.ReadFile}, Now: time.Now}
+	if s.Config.Poller.AllowPrivate {
+		cfg.Dial = poller.PublicOrLoopback()
+	}
+	return poller.NewClient(cfg)
+}
+
+// lookup makes an environment look-up of a getenv: an empty variable is none.
+func lookup(getenv func(string) string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v := getenv(name)
+		return v, v != ""
+	}
+}
+
+// pollerCalls tells the poller in its own words that a call is unknown.
+type pollerCalls struct{ view *callView }
+
+func (c pollerCalls) Call(ctx context.Context, id, version string) (*schemas.CallDefined, error) {
+	def, err := c.view.Call(ctx, id, version)
+	if errors.Is(err, errUnknownCall) {
+		return nil, fmt.Errorf("%w: %w", poller.ErrUnknownCall, err)
+	}
+	return def, err
+}

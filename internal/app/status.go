@@ -1,0 +1,149 @@
+package app
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/kafka"
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks/lake"
+)
+
+// Status is what is running, how far it is, and what fails.
+type Status struct {
+	Calls    []CallStatus      `json:"calls"`
+	Groups   []GroupStatus     `json:"groups"`
+	Tables   []lake.TableStats `json:"tables"`
+	Warnings []string          `json:"warnings,omitempty"`
+}
+
+// CallStatus is the last poll of a call, with counts of the last hour.
+type CallStatus struct {
+	CallID     string    `json:"call_id"`
+	Provider   string    `json:"provider"`
+	Outcome    string    `json:"outcome"`
+	Error      string    `json:"error,omitempty"`
+	FinishedAt time.Time `json:"finished_at"`
+	Polls      uint64    `json:"polls"`
+	NotValued  uint64    `json:"not_valued"`
+}
+
+// GroupStatus is how far a consumer group is in one topic.
+type GroupStatus struct {
+	Group      string `json:"group"`
+	Topic      string `json:"topic"`
+	Partitions int    `json:"partitions"`
+	Lag        int64  `json:"lag"` // offsets not settled, markers included
+	Members    int    `json:"members"`
+}
+
+// groupTopics says which topics each consumer group reads.
+func groupTopics() []struct {
+	group  string
+	topics []string
+} {
+	var loaded []string
+	for _, t := range lake.Tables() {
+		loaded = append(loaded, t.Topic)
+	}
+	return []struct {
+		group  string
+		topics []string
+	}{
+		{"pricelake.poller", []string{schemas.TopicRequests}},
+		{"pricelake.normalizer", []string{schemas.TopicResponses}},
+		{"pricelake.deduplicator", []string{schemas.TopicObserved}},
+		{lakeGroup, loaded},
+	}
+}
+
+// Status asks Kafka and the lake. A server that does not answer is a warning in
+// it: what the other one says is still worth seeing.
+func (a *App) Status(ctx context.Context) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	var s Status
+	if err := a.groupStatus(ctx, &s); err != nil {
+		s.Warnings = append(s.Warnings, err.Error())
+	}
+	if err := a.lakeStatus(ctx, &s); err != nil {
+		s.Warnings = append(s.Warnings, err.Error())
+	}
+	return s, nil
+}
+
+func (a *App) groupStatus(ctx context.Context, s *Status) error {
+	admin, err := kafka.NewAdmin(a.kafkaConfig("status"))
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	for _, g := range groupTopics() {
+		group, err := admin.Group(ctx, g.group)
+		if err != nil {
+			return err
+		}
+		positions, err := admin.Positions(ctx, g.group, g.topics...)
+		if err != nil {
+			return err
+		}
+		if len(group.Members) == 0 {
+			s.Warnings = append(s.Warnings, "nobody works for group "+g.group)
+		}
+		var last *GroupStatus
+		for _, p := range positions {
+			if last == nil || last.Topic != p.Topic {
+				s.Groups = append(s.Groups, GroupStatus{Group: g.group, Topic: p.Topic, Members: len(group.Members)})
+				last = &s.Groups[len(s.Groups)-1]
+			}
+			last.Partitions++
+			last.Lag += p.Lag()
+		}
+	}
+	return nil
+}
+
+// lakeStatus asks the lake about calls and tables.
+func (a *App) lakeStatus(ctx context.Context, s *Status) error {
+	err := a.eachRow(ctx, callStatusSQL, func(c []string) {
+		s.Calls = append(s.Calls, CallStatus{CallID: c[0], Provider: c[1], Outcome: c[2], Error: c[3], FinishedAt: micros(c[4]), Polls: count(c[5]), NotValued: count(c[6])})
+	})
+	if err != nil {
+		return err
+	}
+	l, err := a.openLake()
+	if err != nil {
+		return err
+	}
+	s.Tables, err = l.Stats(ctx)
+	return err
+}
+
+const callStatusSQL = `SELECT call_id, any(provider), argMax(outcome, finished_at), argMax(error, finished_at), toUnixTimestamp64Micro(max(finished_at)),
+	count(), countIf(outcome != 'valued')
+FROM polls WHERE finished_at > now() - INTERVAL 1 HOUR GROUP BY call_id ORDER BY call_id`
+
+// eachRow runs a query whose answer is small; NULL comes as empty text.
+func (a *App) eachRow(ctx context.Context, statement string, each func([]string)) error {
+	return a.Query(ctx, statement, func([]lake.Column) error { return nil }, func(cells []*string) error {
+		row := make([]string, len(cells))
+		for i, c := range cells {
+			if c != nil {
+				row[i] = *c
+			}
+		}
+		each(row)
+		return nil
+	})
+}
+
+func count(s string) uint64 {
+	n, _ := strconv.ParseUint(s, 10, 64) // ClickHouse's own number
+	return n
+}
+
+func micros(s string) time.Time {
+	n, _ := strconv.ParseInt(s, 10, 64) // ClickHouse's own number
+	return time.UnixMicro(n).UTC()
+}
