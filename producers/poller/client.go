@@ -18,7 +18,6 @@ import (
 const (
 	defaultTimeout      = 10 * time.Second // of an attempt whose call names none
 	tlsTimeout          = 5 * time.Second
-	headerTimeout       = 30 * time.Second // whatever longer time a call allows for its body
 	maxHeaderBytes      = 64 << 10
 	idleTimeout         = 90 * time.Second
 	idlePerHost         = 16
@@ -78,7 +77,6 @@ func NewClient(cfg ClientConfig) *Client {
 		DialContext:            g.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
 		TLSHandshakeTimeout:    tlsTimeout,
-		ResponseHeaderTimeout:  headerTimeout,
 		DisableCompression:     true, // its decompression has no limit; see readBody
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    idlePerHost,
@@ -119,7 +117,7 @@ type Answer struct {
 }
 
 // Do makes one attempt. It returns when the body has been read or the call's
-// timeout has passed. The error says why the answer is not complete; its text
+// timeout has passed, however slowly a server sends headers or body. The error says why the answer is not complete; its text
 // has neither URL nor secrets. A complete answer with any status is no error:
 // see Outcome.
 func (c *Client) Do(ctx context.Context, call *schemas.CallRequest) (Answer, error) {

@@ -90,8 +90,8 @@ func TestLastFailureWhileDrainingIsFinal(t *testing.T) {
 
 func TestLimiterWithoutRoomFailsThePoll(t *testing.T) {
 	r := newRig(t, status(200, "BTC ETH"))
-	limits := NewLimits(1, 1, 1)
-	r.cfg.Limiter = limits
+	r.def.Request.TimeoutMicros = 200_000
+	r.cfg.Limiter = NewLimits(1, 1, 1)
 	r.cfg.Budget = 200 * time.Millisecond
 	p := r.poller()
 	if _, err := p.Handle(t.Context(), r.record); err != nil {

@@ -14,7 +14,7 @@ type Metrics struct {
 	inFlight *prometheus.GaugeVec
 }
 
-// NewMetrics registers the instruments.
+// NewMetrics registers the instruments with reg, unless that is nil.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -35,7 +35,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Polls being performed.",
 		}, []string{"provider"}),
 	}
-	reg.MustRegister(m.attempts, m.polls, m.duration, m.inFlight)
+	if reg != nil {
+		reg.MustRegister(m.attempts, m.polls, m.duration, m.inFlight)
+	}
 	return m
 }
 

@@ -33,12 +33,22 @@ func (p *Poller) unknown(r *schemas.PollRequested, err error) *result {
 	return &result{finished: f, dead: schemas.DeadUnknownCall}
 }
 
-func allFailed(symbols []schemas.CallSymbol, reason string) []schemas.SymbolOutcome {
-	outcomes := make([]schemas.SymbolOutcome, len(symbols))
-	for i, s := range symbols {
-		outcomes[i] = schemas.SymbolOutcome{
-			Symbol: s.Symbol, Instrument: s.Instrument, Outcome: schemas.ValueFailed, Reason: reason,
+// allFailed is the outcome of the symbols of a call when no answer could be read
+// for them: one entry for each symbol that is valid on the day, as a reading of
+// an answer would have.
+func allFailed(symbols []schemas.CallSymbol, at time.Time, reason string) []schemas.SymbolOutcome {
+	day := schemas.DateOfTime(at.UTC())
+	outcomes := make([]schemas.SymbolOutcome, 0, len(symbols))
+	seen := make(map[string]bool, len(symbols))
+	for _, s := range symbols {
+		valid := (s.ValidFrom == nil || *s.ValidFrom <= day) && (s.ValidTo == nil || *s.ValidTo >= day)
+		if !valid || seen[s.Symbol] {
+			continue
 		}
+		seen[s.Symbol] = true
+		outcomes = append(outcomes, schemas.SymbolOutcome{
+			Symbol: s.Symbol, Instrument: s.Instrument, Outcome: schemas.ValueFailed, Reason: reason,
+		})
 	}
 	return outcomes
 }

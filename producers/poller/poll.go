@@ -36,12 +36,14 @@ type poll struct {
 	request *schemas.PollRequested
 	result  result
 	started time.Time
+	budget  time.Duration
 }
 
 // perform makes attempts until one brings an answer with status 2xx, one fails
 // in a way that repeating cannot cure, or there are no more.
 func (p *Poller) perform(ctx context.Context, request *schemas.PollRequested, def *schemas.CallDefined) (*result, error) {
 	poll := &poll{Poller: p, def: def, request: request, started: p.cfg.Now()}
+	poll.budget = max(p.cfg.Budget, time.Duration(def.Request.TimeoutMicros)*time.Microsecond)
 	poll.result.finished = opened(request, def.Provider, def.Version, poll.started)
 	most := def.Request.MaxAttempts
 	if most <= 0 {
@@ -64,8 +66,8 @@ func (p *Poller) perform(ctx context.Context, request *schemas.PollRequested, de
 			return poll.failed(schemas.PollFailed, schemas.DeadAttempts, last.Error), nil
 		}
 		pause = max(poll.backoff(n+1), a.Wait)
-		if spent := p.cfg.Now().Sub(poll.started); spent+pause > p.cfg.Budget {
-			text := fmt.Sprintf("%s; the next attempt, in %s, would start after the poll's time of %s", last.Error, pause, p.cfg.Budget)
+		if spent := p.cfg.Now().Sub(poll.started); spent+pause > poll.budget {
+			text := fmt.Sprintf("%s; the next attempt, in %s, would start after the poll's time of %s", last.Error, pause, poll.budget)
 			return poll.failed(schemas.PollFailed, schemas.DeadAttempts, text), nil
 		}
 		if err := p.cfg.Sleep(ctx, pause); err != nil {
@@ -81,7 +83,7 @@ var errNoRoom = errors.New("no room for an attempt")
 // is how long it was put off already. An error means that it was not made.
 func (p *poll) attempt(ctx context.Context, n int32, pause time.Duration) (Answer, error) {
 	asked := p.cfg.Now()
-	left := p.cfg.Budget - asked.Sub(p.started)
+	left := p.budget - asked.Sub(p.started)
 	turn, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	release, err := p.cfg.Limiter.Acquire(turn, p.def.Account, host(p.def.Request.URL))
@@ -178,8 +180,8 @@ func (p *poll) read(n int32, a Answer) (*result, error) {
 	f.Error = clip(reading.Error, maxErrorBytes)
 	f.Unlisted = reading.Unlisted
 	f.Symbols = reading.Symbols
-	if len(f.Symbols) != len(p.def.Symbols) {
-		f.Symbols = allFailed(p.def.Symbols, f.Outcome.String())
+	if len(f.Symbols) == 0 {
+		f.Symbols = allFailed(p.def.Symbols, f.FinishedAt, f.Error)
 	}
 	count(f)
 	return &p.result, nil
@@ -191,7 +193,7 @@ func (p *poll) failed(outcome schemas.PollOutcome, dead schemas.DeadReason, text
 	f.FinishedAt = micros(p.cfg.Now())
 	f.Outcome = outcome
 	f.Error = clip(text, maxErrorBytes)
-	f.Symbols = allFailed(p.def.Symbols, f.Error)
+	f.Symbols = allFailed(p.def.Symbols, f.FinishedAt, f.Error)
 	count(f)
 	p.result.dead = dead
 	return &p.result

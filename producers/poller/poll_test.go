@@ -293,3 +293,20 @@ func TestRecordLimit(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestOnlyValidSymbolsAreRequested: tickers are used again, so a symbol may be
+// listed for several periods.
+func TestOnlyValidSymbolsAreRequested(t *testing.T) {
+	past, future := schemas.DateOf(2000, 1, 1), schemas.DateOf(3000, 1, 1)
+	r := newRig(t, status(404, ""))
+	r.def.Symbols = []schemas.CallSymbol{
+		{Symbol: "OLD", Instrument: "OLD-1", ValidTo: &past},
+		{Symbol: "NEW", Instrument: "NEW-1", ValidTo: &past},
+		{Symbol: "NEW", Instrument: "NEW-2", ValidFrom: &past, ValidTo: &future},
+		{Symbol: "NEW", Instrument: "NEW-3", ValidFrom: &past},
+		{Symbol: "LATER", Instrument: "LATER-1", ValidFrom: &future},
+	}
+	if s := r.poll().polls[0].Symbols; len(s) != 1 || s[0].Instrument != "NEW-2" {
+		t.Errorf("symbols = %+v", s)
+	}
+}

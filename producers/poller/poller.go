@@ -67,9 +67,9 @@ type Config struct {
 	Metrics *Metrics
 	Log     *slog.Logger
 
-	// Budget is how long a poll may take from its first attempt on, pauses
-	// included; five minutes when zero. An attempt that could only start after
-	// it is not made.
+	// Budget is how long a poll may take from its start on, pauses included;
+	// five minutes when zero, and never less than the call's timeout. An
+	// attempt that could only start after it is not made.
 	Budget time.Duration
 	// Drain is how long an attempt in flight may go on after the context of
 	// Handle has ended; three seconds when zero.

@@ -12,7 +12,7 @@ type Metrics struct {
 	clockJumps    prometheus.Counter
 }
 
-// NewMetrics registers the instruments.
+// NewMetrics registers the instruments with reg, unless that is nil.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		calls: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -41,6 +41,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Times the wall clock was seen to jump by more than a second.",
 		}),
 	}
-	reg.MustRegister(m.calls, m.requests, m.missed, m.lateness, m.publishErrors, m.clockJumps)
+	if reg != nil {
+		reg.MustRegister(m.calls, m.requests, m.missed, m.lateness, m.publishErrors, m.clockJumps)
+	}
 	return m
 }
