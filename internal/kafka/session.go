@@ -58,8 +58,11 @@ func (l sessionLoop) serve(ctx context.Context) error {
 	s.txn, s.client, s.admin = txn, txn.Client(), kadm.NewClient(txn.Client())
 	close(s.ready)
 	s.loop()
-	closeClient(s.client, cancelClient)
+	// Before leaving: the next owner may open its stage as soon as we left, and
+	// the session does not always call onGone then (see assignmentWatch).
 	s.retireAll()
+	closeClient(s.client, cancelClient)
+	s.retireAll() // what was assigned in between, and then not opened
 	s.openers.Wait()
 	return context.Cause(serving)
 }

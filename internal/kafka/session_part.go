@@ -33,6 +33,12 @@ func (s *session) begin(tp stream.TopicPartition) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &part{TopicPartition: tp, ctx: ctx, cancel: cancel, opened: make(chan struct{}), progress: s.metrics.track(s.group, tp)}
 	s.mu.Lock()
+	if s.serving.Err() != nil { // on our way out: retireAll may have been
+		s.mu.Unlock()
+		cancel()
+		s.metrics.untrack(p.progress)
+		return
+	}
 	s.parts[tp] = p
 	s.mu.Unlock()
 	s.pause(tp)

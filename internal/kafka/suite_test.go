@@ -13,6 +13,7 @@ import (
 
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
@@ -57,14 +58,35 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"apply topics refuses partition counts": testApplyTopicsRefuses,
 		"publish":                               testPublish,
 		"publish too large":                     testPublishTooLarge,
+		"publish to an unknown topic":           testPublishUnknownTopic,
 		"read committed":                        testReadCommitted,
 		"read committed waits":                  testReadCommittedWaits,
+		"read committed many":                   testReadCommittedLarge,
 		"tail":                                  testTail,
-		"transact":                              testTransact,
-		"range":                                 testRange,
+		"transact with a failing stage":         testTransactFailingStage,
+		"transact with one failing partition":   testTransactOnePartitionFails,
+		"transact while members come and go":    testTransactMembersComeAndGo,
+		"transact under faults":                 testTransactFaults,
+		"transact when an answer is lost":       testTransactLostAnswer,
+		"transact takes over":                   testTransactTakesOver,
+		"transact opens slowly":                 testTransactSlowOpen,
+		"transact to the very end":              testTransactLagReadsZero,
+		"range with failing writes":             testRangeFailingWrites,
+		"range while members come and go":       testRangeMembersComeAndGo,
+		"range claims":                          testRangeClaim,
+		"range when a commit is fenced":         testRangeFencedCommit,
+		"range waits at a revoke":               testRangeRevokeWaits,
+		"range under back-pressure":             testRangeBackPressure,
+		"range to the very end":                 testRangeIdle,
+		"range over a gap":                      testRangeGap,
 		"window":                                testWindow,
+		"window commits the lowest unfinished":  testWindowLowest,
+		"window drains":                         testWindowDrain,
+		"window while members come and go":      testWindowMembers,
 		"owner":                                 testOwner,
+		"owner whose work fails":                testOwnerFails,
 		"txn":                                   testTxn,
+		"txn under faults":                      testTxnFaults,
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
@@ -93,10 +115,16 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// name returns a name for a topic, a group or a transactional id that no other
+// test uses.
+func (c *cluster) name(t *testing.T) string {
+	return fmt.Sprintf("t%d.%s", serial.Add(1), strings.NewReplacer("/", ".", "#", ".").Replace(t.Name()))
+}
+
 // topic makes a topic of the test's own and returns its name.
 func (c *cluster) topic(t *testing.T, partitions int32) string {
 	t.Helper()
-	name := fmt.Sprintf("t%d.%s", serial.Add(1), strings.NewReplacer("/", ".", "#", ".").Replace(t.Name()))
+	name := c.name(t)
 	_, err := kafka.ApplyTopics(t.Context(), c.config(t), []kafka.Topic{{Name: name, Partitions: partitions, ReplicationFactor: 1}})
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +133,46 @@ func (c *cluster) topic(t *testing.T, partitions int32) string {
 }
 
 var serial atomic.Int64 // names topics and groups apart on a real broker
+
+func (c *cluster) log(t *testing.T) *kafka.Log {
+	t.Helper()
+	l, err := kafka.NewLog(c.config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+func (c *cluster) producer(t *testing.T) *kafka.Producer {
+	t.Helper()
+	p, err := kafka.NewProducer(c.config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// deleteRecords does what retention does: records below offset are gone.
+func (c *cluster) deleteRecords(t *testing.T, topic string, offset int64) {
+	t.Helper()
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(topic, 0, offset, -1)
+	if _, err := kadm.NewClient(c.client(t)).DeleteRecords(t.Context(), offsets); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fillValues publishes values to partition 0.
+func (c *cluster) fillValues(t *testing.T, topic string, values ...string) {
+	t.Helper()
+	for _, v := range values {
+		if err := c.producer(t).Publish(t.Context(), stream.Record{Topic: topic, Value: []byte(v)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // client returns a plain client, for what the package itself must not do.
 func (c *cluster) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
@@ -176,6 +244,21 @@ func (c *cluster) committed(t *testing.T, group, topic string) map[int32]int64 {
 		got[p.Partition] = p.Committed
 	}
 	return got
+}
+
+// members counts the members of a group.
+func (c *cluster) members(t *testing.T, group string) int {
+	t.Helper()
+	admin, err := kafka.NewAdmin(c.config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	g, err := admin.Group(t.Context(), group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(g.Members)
 }
 
 // loop runs a blocking Run until stop is called or the test ends.
