@@ -90,7 +90,7 @@ func (d *Deduplicator) replay(ctx context.Context, s *state, out stream.TopicPar
 		if len(changes) < replayRecords {
 			return nil
 		}
-		err = s.apply(changes, checkpoint{next: r.Offset + 1})
+		err = s.apply(changes, checkpoint{next: r.Offset + 1}, false)
 		changes = changes[:0]
 		return err
 	})
@@ -100,7 +100,7 @@ func (d *Deduplicator) replay(ctx context.Context, s *state, out stream.TopicPar
 	if next <= s.at.next && len(changes) == 0 {
 		return nil
 	}
-	if err := s.apply(changes, checkpoint{next: next}); err != nil {
+	if err := s.apply(changes, checkpoint{next: next}, true); err != nil {
 		return err
 	}
 	log.Info("state is up to date", "from", from, "next", next)

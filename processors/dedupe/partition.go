@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/processors"
 	"github.com/pricelake/pricelake/schemas"
 )
+
+// syncEvery is how much of the input's time may pass between syncs.
+const syncEvery = 5 * time.Second
 
 // partition is the stage of one partition.
 type partition struct {
@@ -17,6 +23,8 @@ type partition struct {
 	dir   string
 	state *state
 	turn  uint64 // number of the batch handled last
+	// synced is the time of the input at which the state was last synced.
+	synced time.Time
 
 	// Of the batch at hand, kept for their memory. ids are its event ids
 	// without repetitions, known says where in ids an id is; entries and found
@@ -42,6 +50,7 @@ type observed struct {
 // made is what one batch gives.
 type made struct {
 	turn      uint64
+	until     time.Time // of its last record
 	buffer    processors.Buffer
 	records   []stream.Record
 	passed    []change // the entry that goes with records[at[i]]
@@ -55,6 +64,9 @@ type made struct {
 // batch's transaction has committed, so a batch that comes again is judged as
 // at first.
 func (p *partition) Handle(ctx context.Context, b stream.Batch) (stream.Output, error) {
+	if len(b.Records) == 0 {
+		return stream.Output{}, nil
+	}
 	start := p.d.config.Now()
 	if err := p.headroom(); err != nil {
 		return stream.Output{}, err
@@ -66,7 +78,15 @@ func (p *partition) Handle(ctx context.Context, b stream.Batch) (stream.Output, 
 		return stream.Output{}, fmt.Errorf("reading the state in %q: %w", p.dir, err)
 	}
 	p.turn++
-	m := &made{turn: p.turn, repeats: map[string]int{}, revisions: map[string]int{}}
+	m := &made{
+		turn:      p.turn,
+		until:     b.Records[len(b.Records)-1].Timestamp,
+		records:   make([]stream.Record, 0, len(p.ids)),
+		passed:    make([]change, 0, len(p.ids)),
+		at:        make([]int, 0, len(p.ids)),
+		repeats:   map[string]int{},
+		revisions: map[string]int{},
+	}
 	for i := range b.Records {
 		if err := p.judge(ctx, &b.Records[i], &p.observations[i], m); err != nil {
 			r := &b.Records[i]
@@ -88,6 +108,9 @@ func (p *partition) Close() error {
 // headroom refuses work when the state's disk is nearly full.
 func (p *partition) headroom() error {
 	usage, err := p.d.fs.GetDiskUsage(p.dir)
+	if errors.Is(err, vfs.ErrUnsupported) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("reading the free space of %q: %w", p.dir, err)
 	}
@@ -210,6 +233,19 @@ func (p *partition) bury(r *stream.Record, cause error, m *made) error {
 	return nil
 }
 
+// syncDue says whether the state is to be synced with the batch whose input
+// ends at t: every syncEvery of the input's time. So the state of a partition
+// that falls silent is on disk but for its last moments, and what a crash takes
+// is still in the log, however short the topic's retention. A sync with every
+// batch would make the stage wait for a disk that it shares.
+func (p *partition) syncDue(t time.Time) bool {
+	if since := t.Sub(p.synced); since > -syncEvery && since < syncEvery {
+		return false
+	}
+	p.synced = t
+	return true
+}
+
 // committed remembers what a batch has published, now that it is durable.
 func (p *partition) committed(m *made, published []stream.Record) error {
 	if m.turn != p.turn || len(published) != len(m.records) {
@@ -225,7 +261,7 @@ func (p *partition) committed(m *made, published []stream.Record) error {
 			return fmt.Errorf("records of %s[%d] were published at offset %d, below the checkpoint %d: another owner writes to the partition",
 				p.out.Topic, p.out.Partition, at.next-1, p.state.at.next)
 		}
-		if err := p.state.apply(m.passed, at); err != nil {
+		if err := p.state.apply(m.passed, at, p.syncDue(m.until)); err != nil {
 			return fmt.Errorf("updating the state in %q: %w", p.dir, err)
 		}
 	}

@@ -56,8 +56,14 @@ type state struct {
 // openState opens or creates the store in dir for the output topic's id.
 func openState(dir string, topic stream.TopicID, cache *pebble.Cache, fs vfs.FS, logger *slog.Logger) (*state, error) {
 	s := &state{topic: topic}
+	options := storeOptions(cache, fs, logger)
+	// A store whose first file is gone would else be begun anew around what is
+	// left of it, checkpoint and all.
+	if left, err := fs.List(dir); err == nil {
+		options.ErrorIfNotExists = len(left) > 0
+	}
 	err := s.guard(func() (err error) {
-		s.db, err = pebble.Open(dir, storeOptions(cache, fs, logger))
+		s.db, err = pebble.Open(dir, options)
 		return openError(err)
 	})
 	if err != nil {
@@ -150,8 +156,8 @@ func (s *state) get(id *schemas.ID, e *entry, found *bool) error {
 }
 
 // apply sets entries and moves the checkpoint: both or neither, also on disk.
-// It is not synced: what the crash of a machine takes is in the log.
-func (s *state) apply(changes []change, at checkpoint) error {
+// What is not synced when the process is killed is read from the log again.
+func (s *state) apply(changes []change, at checkpoint, sync bool) error {
 	return s.guard(func() error {
 		b := s.db.NewBatchWithSize(64 + 48*len(changes))
 		defer b.Close()
@@ -161,7 +167,7 @@ func (s *state) apply(changes []change, at checkpoint) error {
 				return fmt.Errorf("remembering event %s: %w", changes[i].id, err)
 			}
 		}
-		if err := s.commit(b, at); err != nil {
+		if err := s.commit(b, at, sync); err != nil {
 			return fmt.Errorf("remembering %d events: %w", len(changes), err)
 		}
 		for i := range changes {
@@ -171,11 +177,11 @@ func (s *state) apply(changes []change, at checkpoint) error {
 	})
 }
 
-func (s *state) commit(b *pebble.Batch, at checkpoint) error {
+func (s *state) commit(b *pebble.Batch, at checkpoint, sync bool) error {
 	if err := b.Set(checkpointKey, at.append(nil, s.topic), nil); err != nil {
 		return fmt.Errorf("moving the checkpoint to %d: %w", at.next, err)
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
+	if err := b.Commit(&pebble.WriteOptions{Sync: sync}); err != nil {
 		return err
 	}
 	s.at = at
@@ -207,7 +213,7 @@ func (s *state) recede(end int64) (changed int, err error) {
 			return fmt.Errorf("reading the store: %w", err)
 		}
 		s.recent = recent{}
-		return s.commit(b, checkpoint{next: end})
+		return s.commit(b, checkpoint{next: end}, true)
 	})
 	return changed, err
 }
@@ -226,10 +232,7 @@ func unlearn(b *pebble.Batch, id []byte, e entry) error {
 func (s *state) bytes() uint64 { return s.db.Metrics().DiskSpaceUsage() }
 
 func (s *state) close() error {
-	if s.failed != nil {
-		// Its locks may be held by what failed; the process keeps the files.
-		return nil
-	}
+	s.failed = nil
 	if err := s.guard(s.db.Close); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}

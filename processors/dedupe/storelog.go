@@ -61,7 +61,7 @@ func openError(err error) error {
 		return nil
 	case errors.Is(err, syscall.EAGAIN): // its lock
 		return fmt.Errorf("another process has it open; give every deduplicator a state directory of its own: %w", err)
-	case pebble.IsCorruptionError(err), errors.Is(err, os.ErrNotExist):
+	case pebble.IsCorruptionError(err), errors.Is(err, os.ErrNotExist), errors.Is(err, pebble.ErrDBDoesNotExist):
 		return fmt.Errorf("%w: it is damaged: %w", errUnusable, err)
 	}
 	return err
