@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -72,8 +71,7 @@ type expr struct {
 	code *gojq.Code
 }
 
-// compileExpr compiles a path and refuses what a mapping must not do. levels
-// says whether $up is known.
+// compileExpr compiles a path and refuses what a mapping must not do.
 func compileExpr(text string) (*expr, error) {
 	query, err := gojq.Parse(text)
 	if err != nil {
@@ -85,12 +83,18 @@ func compileExpr(text string) (*expr, error) {
 	if root, steps, ok := compileFast(query); ok {
 		return &expr{text: text, fast: steps, root: root}, nil
 	}
+	return compileSlow(text, query)
+}
+
+// compileSlow makes an expression that jq's machine runs.
+func compileSlow(text string, query *gojq.Query) (*expr, error) {
 	if err := tame(query); err != nil {
 		return nil, err
 	}
 	code, err := gojq.Compile(query, gojq.WithVariables([]string{"$doc", "$up"}),
 		gojq.WithFunction(concatFunction, 2, 2, func(_ any, args []any) any { return concat(args[0], args[1]) }),
-		gojq.WithFunction(concatAllFunction, 0, 0, concatAll))
+		gojq.WithFunction(concatAllFunction, 0, 0, concatAll),
+		gojq.WithFunction(entriesFunction, 0, 0, entries))
 	if err != nil {
 		return nil, fmt.Errorf("this jq does not compile: %w", err)
 	}
@@ -151,11 +155,14 @@ func (e *expr) truthy(s *scope) (value any, ok bool, err error) {
 const (
 	concatFunction    = "pricelake_concat"
 	concatAllFunction = "pricelake_concat_all"
+	entriesFunction   = "pricelake_to_entries"
 )
 
 // tame walks the expression, refuses what computes numbers or leaves the
 // answer, and turns + and add into functions that join texts, lists and objects
-// but no numbers. So no float can be made, not even on the way to a text.
+// but no numbers. So no float can be made, not even on the way to a text. And it
+// makes to_entries want an object: jq takes a list too and would read another
+// shape of answer as one without the symbols asked for.
 func tame(query *gojq.Query) error {
 	allowed := jqFunctions()
 	visit(reflect.ValueOf(query), func(n any) {
@@ -185,6 +192,8 @@ func tame(query *gojq.Query) error {
 			case n.Name == concatFunction && len(n.Args) == 2, strings.HasPrefix(n.Name, "$") && n.Name != "$ENV":
 			case n.Name == "add" && len(n.Args) == 0:
 				n.Name = concatAllFunction
+			case n.Name == "to_entries" && len(n.Args) == 0:
+				n.Name = entriesFunction
 			case n.Name == "tonumber":
 				refuse(errors.New("tonumber makes floats and is not needed: text that is written as a number is read exactly"))
 			case n.Name == "add" || !slices.Contains(allowed, n.Name):
@@ -226,69 +235,4 @@ func visit(v reflect.Value, see func(any)) {
 			visit(v.Index(i), see)
 		}
 	}
-}
-
-func concat(l, r any) any {
-	switch {
-	case l == nil:
-		return r
-	case r == nil:
-		return l
-	}
-	switch l := l.(type) {
-	case string:
-		if r, ok := r.(string); ok {
-			return l + r
-		}
-	case []any:
-		if r, ok := r.([]any); ok {
-			return append(slices.Clip(l), r...)
-		}
-	case map[string]any:
-		if r, ok := r.(map[string]any); ok {
-			out := make(map[string]any, len(l)+len(r))
-			for k, v := range l {
-				out[k] = v
-			}
-			for k, v := range r {
-				out[k] = v
-			}
-			return out
-		}
-	}
-	return fmt.Errorf("cannot join %s and %s", typeName(l), typeName(r))
-}
-
-func concatAll(v any, _ []any) any {
-	list, ok := v.([]any)
-	if !ok {
-		return fmt.Errorf("add: expected a list, found %s", typeName(v))
-	}
-	var sum any
-	for _, item := range list {
-		sum = concat(sum, item)
-		if err, ok := sum.(error); ok {
-			return err
-		}
-	}
-	return sum
-}
-
-// typeName names a value of the tree in people's words.
-func typeName(v any) string {
-	switch v.(type) {
-	case nil:
-		return "nothing"
-	case bool:
-		return "true or false"
-	case string:
-		return "a text"
-	case json.Number, int, float64:
-		return "a number"
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "an object"
-	}
-	return "a number"
 }

@@ -18,6 +18,7 @@ type symbolEntry struct {
 	schemas.CallSymbol
 	factor schemas.Decimal // 1 where the call has none
 	name   int             // index in names
+	number int             // index in entries
 }
 
 func newSymbolTable(symbols []schemas.CallSymbol) symbolTable {
@@ -30,15 +31,14 @@ func newSymbolTable(symbols []schemas.CallSymbol) symbolTable {
 			number[s.Symbol] = n
 			t.names = append(t.names, s.Symbol)
 		}
-		entry := symbolEntry{CallSymbol: s, factor: s.Factor, name: n}
+		entry := symbolEntry{CallSymbol: s, factor: s.Factor, name: n, number: len(t.entries)}
 		if entry.factor.IsZero() {
 			entry.factor = schemas.DecimalFromInt64(1)
 		}
-		i := len(t.entries)
 		t.entries = append(t.entries, entry)
-		t.byName[s.Symbol] = append(t.byName[s.Symbol], i)
+		t.byName[s.Symbol] = append(t.byName[s.Symbol], entry.number)
 		for _, alias := range s.Aliases {
-			t.byName[alias] = append(t.byName[alias], i)
+			t.byName[alias] = append(t.byName[alias], entry.number)
 		}
 	}
 	return t

@@ -139,7 +139,7 @@ func (c *Client) Do(ctx context.Context, call *schemas.CallRequest) (Answer, err
 		a.Outcome = outcomeOf(err)
 		return a, p.describe(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // what matters was read, or failed already
 	a.Status = int32(resp.StatusCode)
 	a.Outcome = outcomeOfStatus(resp.StatusCode)
 	a.Headers = keptHeaders(resp.Header)

@@ -65,7 +65,7 @@ func (s Secrets) read(reference string) (string, error) {
 	}
 	path, ok := strings.CutPrefix(reference, "file:")
 	if !ok {
-		return "", errors.New("a reference starts with env: or file:")
+		return "", errors.New("write env:NAME or file:/path")
 	}
 	if s.ReadFile == nil {
 		return "", errors.New("this process reads no secrets from files")

@@ -131,7 +131,7 @@ func TestResolve(t *testing.T) {
 	f("env:LINES", "", "more than one line")
 	f("env:LONG", "", "the limit")
 	f("file:/g", "", "not exist")
-	f("vault:x", "", "starts with env: or file:")
+	f("vault:x", "", "write env:NAME")
 	if _, err := (Secrets{}).Resolve("env:A"); err == nil {
 		t.Error("a client without secrets resolves one")
 	}
