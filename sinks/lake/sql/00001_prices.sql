@@ -43,7 +43,25 @@ CREATE TABLE IF NOT EXISTS prices
 
     -- Look-ups by lineage (what of a range is already there) must not read the
     -- table; a minmax index on _offset says nothing once parts are merged.
-    PROJECTION lineage (SELECT _topic_id, _partition, _offset, _lake_epoch ORDER BY _topic_id, _partition, _offset)
+    PROJECTION lineage (SELECT _topic_id, _partition, _offset, _lake_epoch ORDER BY _topic_id, _partition, _offset),
+
+    -- The newest statement of each source, kept by part: what prices_latest
+    -- reads instead of the table. The key is the event time (from 1900, so that
+    -- it is never negative), then the knowledge time, then the offset, in one
+    -- integer: argMax is fast on those. The values are one tuple: argMax skips
+    -- nulls and would take an older price for a missing one.
+    PROJECTION latest
+    (
+        SELECT instrument, provider, rate_type,
+            argMax(
+                (event_id, revision, withdrawn, kind, session, base, quote, price, bid, ask, size, event_time, event_time_kind,
+                value_date, fetched_at, recorded_at, quality, call_id, correlation_id),
+                bitOr(bitOr(
+                bitShiftLeft(toUInt256(toUInt64(toUnixTimestamp64Micro(event_time) + 2208988800000000)), 128),
+                bitShiftLeft(toUInt256(toUInt64(toUnixTimestamp64Micro(recorded_at) + 2208988800000000)), 64)),
+                toUInt256(_offset)))
+        GROUP BY instrument, provider, rate_type
+    )
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(event_time)

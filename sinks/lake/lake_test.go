@@ -1,0 +1,50 @@
+package lake
+
+import (
+	"testing"
+
+	"github.com/pricelake/pricelake/internal/embed/embedtest"
+)
+
+// openLake returns a migrated lake in a database of its own.
+func openLake(t testing.TB) *Lake {
+	t.Helper()
+	ch := embedtest.ClickHouse(t)
+	config := DefaultConfig()
+	config.Address = ch.NativeAddr()
+	config.User, config.Password = ch.Owner().User, ch.Owner().Password
+	config.Database = embedtest.Database(t)
+	l, err := Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := l.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestMigrate(t *testing.T) {
+	l := openLake(t)
+	again, err := l.Migrate(t.Context())
+	if err != nil || len(again) != 0 {
+		t.Errorf("a second Migrate applied %v, %v", again, err)
+	}
+	status, err := l.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range status {
+		if m.Applied.IsZero() {
+			t.Errorf("%s is not applied", m.Name)
+		}
+	}
+	if err := l.CheckSettings(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,125 @@
+-- +goose NO TRANSACTION
+-- +goose Up
+
+-- Arithmetic on decimals is done by multiplyDecimal and divideDecimal in 256
+-- bits, never by operators: those overflow without a word (30000 * 1.0 = 55.15).
+-- Both cut what is beyond the wanted decimals; rates carry 36 of them until the
+-- last step.
+
+-- What conversions are made with: fixings, and prices of instruments of class fx,
+-- of both directions. Of several sources at one instant an official rate goes
+-- first, then the one recorded last.
+CREATE OR REPLACE VIEW fx_rates
+AS SELECT base, quote, event_time,
+    divideDecimal(toDecimal256(value, 18), toDecimal256('1', 0), 36) AS rate,
+    divideDecimal(toDecimal256('1', 18), toDecimal256(value, 18), 36) AS inverse,
+    value_date, provider, instrument, kind, rate_type, recorded_at, event_id, revision
+FROM
+(
+    SELECT *,
+        assumeNotNull(CAST(coalesce(price, divideDecimal(toDecimal256(bid, 18) + toDecimal256(ask, 18), toDecimal256('2', 0), 18)), 'Nullable(Decimal(38, 18))')) AS value
+    FROM prices_current
+    WHERE (kind = 'fixing' OR instrument IN (SELECT instrument FROM instruments WHERE asset_class = 'fx'))
+        AND rate_type NOT IN ('buy', 'sell')
+        AND (isNotNull(price) OR (isNotNull(bid) AND isNotNull(ask)))
+)
+WHERE value > toDecimal128('0', 18)
+ORDER BY base, quote, event_time, rate_type = 'official' DESC, recorded_at DESC, provider
+LIMIT 1 BY base, quote, event_time
+COMMENT 'Rates that conversions are made with, one of each pair and instant';
+
+-- The rates of fx_rates in both directions; of one instant the direct one.
+CREATE OR REPLACE VIEW fx_legs
+AS SELECT *
+FROM
+(
+    SELECT base AS from_currency, quote AS to_currency, event_time, rate, value_date, provider, instrument, 0 AS inverted
+    FROM fx_rates
+    UNION ALL
+    SELECT quote AS from_currency, base AS to_currency, event_time, inverse AS rate, value_date, provider, concat('1/', instrument) AS instrument, 1 AS inverted
+    FROM fx_rates
+)
+ORDER BY from_currency, to_currency, event_time, inverted
+LIMIT 1 BY from_currency, to_currency, event_time
+COMMENT 'The rates of fx_rates in both directions';
+
+-- The rate between two currencies at an instant: direct, else inverse, else
+-- through EUR, else through USD, none older than 14 days. No row: there is none.
+-- Time, date and age are those of the older leg.
+CREATE OR REPLACE VIEW fx_asof
+AS WITH
+    newest AS
+    (
+        SELECT *
+        FROM fx_legs
+        WHERE event_time <= {at:DateTime64(6, 'UTC')} AND event_time > {at:DateTime64(6, 'UTC')} - toIntervalDay(14)
+            AND from_currency IN ({base:String}, 'EUR', 'USD') AND to_currency IN ({quote:String}, 'EUR', 'USD')
+        ORDER BY inverted, event_time DESC
+        LIMIT 1 BY from_currency, to_currency, inverted
+    ),
+    legs AS (SELECT * FROM newest ORDER BY inverted LIMIT 1 BY from_currency, to_currency)
+SELECT {base:String} AS base, {quote:String} AS quote, {at:DateTime64(6, 'UTC')} AS at,
+    CAST(rate, 'Decimal(38, 18)') AS rate, path, event_time, value_date, providers,
+    dateDiff('second', event_time, at) AS age_seconds
+FROM
+(
+    SELECT 0 AS place, toDecimal256('1', 36) AS rate, 'same' AS path, {at:DateTime64(6, 'UTC')} AS event_time,
+        CAST(NULL, 'Nullable(Date32)') AS value_date, CAST([], 'Array(String)') AS providers
+    WHERE {base:String} = {quote:String}
+    UNION ALL
+    SELECT 1 + inverted AS place, rate, CAST(instrument, 'String') AS path, event_time, value_date, [CAST(provider, 'String')] AS providers
+    FROM legs
+    WHERE from_currency = {base:String} AND to_currency = {quote:String}
+    UNION ALL
+    SELECT if(a.to_currency = 'EUR', 3, 4) AS place, multiplyDecimal(a.rate, b.rate, 36) AS rate,
+        concat(a.instrument, ' ', b.instrument) AS path,
+        least(a.event_time, b.event_time) AS event_time,
+        if(a.event_time <= b.event_time, a.value_date, b.value_date) AS value_date,
+        [CAST(a.provider, 'String'), CAST(b.provider, 'String')] AS providers
+    FROM legs AS a
+    INNER JOIN legs AS b ON a.to_currency = b.from_currency
+    WHERE a.from_currency = {base:String} AND b.to_currency = {quote:String} AND a.to_currency IN ('EUR', 'USD')
+)
+ORDER BY place
+LIMIT 1
+COMMENT 'The rate between two currencies at an instant: fx_asof(base = ''USD'', quote = ''GBP'', at = ''2026-01-31 12:00:00'')';
+
+-- Every price as it stands in one currency, each by the rate in force at its
+-- instant and at most 14 days old. Null where there is no such rate.
+CREATE OR REPLACE VIEW prices_in
+AS SELECT instrument, base, quote, provider, rate_type, kind, event_time, price, bid, ask,
+    {currency:String} AS currency,
+    CAST(multiplyDecimal(toDecimal256(price, 18), fx, 18), 'Nullable(Decimal(38, 18))') AS price_in,
+    CAST(multiplyDecimal(toDecimal256(bid, 18), fx, 18), 'Nullable(Decimal(38, 18))') AS bid_in,
+    CAST(multiplyDecimal(toDecimal256(ask, 18), fx, 18), 'Nullable(Decimal(38, 18))') AS ask_in,
+    CAST(fx, 'Nullable(Decimal(38, 18))') AS rate,
+    multiIf(way = 'same', 'same', way = 'direct', CAST(d.instrument, 'String'),
+        way = 'EUR', concat(e.instrument, ' ', ec.instrument), way = 'USD', concat(u.instrument, ' ', uc.instrument), '') AS rate_path,
+    multiIf(way = 'same', p.event_time, way = 'direct', d.event_time,
+        way = 'EUR', least(e.event_time, ec.event_time), way = 'USD', least(u.event_time, uc.event_time), NULL) AS rate_time,
+    dateDiff('second', rate_time, p.event_time) AS rate_age_seconds,
+    value_date, event_id, revision,
+    multiIf(
+        p.quote = {currency:String}, 'same',
+        d.event_time > p.event_time - toIntervalDay(14), 'direct',
+        e.event_time > p.event_time - toIntervalDay(14) AND ec.event_time > p.event_time - toIntervalDay(14), 'EUR',
+        u.event_time > p.event_time - toIntervalDay(14) AND uc.event_time > p.event_time - toIntervalDay(14), 'USD',
+        'none') AS way,
+    multiIf(
+        way = 'same', toNullable(toDecimal256('1', 36)),
+        way = 'direct', toNullable(d.rate),
+        way = 'EUR', toNullable(multiplyDecimal(e.rate, ec.rate, 36)),
+        way = 'USD', toNullable(multiplyDecimal(u.rate, uc.rate, 36)),
+        NULL) AS fx
+FROM (SELECT *, 'EUR' AS eur, 'USD' AS usd FROM prices_current) AS p
+ASOF LEFT JOIN (SELECT * FROM fx_legs WHERE to_currency = {currency:String}) AS d
+    ON p.quote = d.from_currency AND p.event_time >= d.event_time
+ASOF LEFT JOIN (SELECT * FROM fx_legs WHERE to_currency = 'EUR') AS e
+    ON p.quote = e.from_currency AND p.event_time >= e.event_time
+ASOF LEFT JOIN (SELECT * FROM fx_legs WHERE from_currency = 'EUR' AND to_currency = {currency:String}) AS ec
+    ON p.eur = ec.from_currency AND p.event_time >= ec.event_time
+ASOF LEFT JOIN (SELECT * FROM fx_legs WHERE to_currency = 'USD') AS u
+    ON p.quote = u.from_currency AND p.event_time >= u.event_time
+ASOF LEFT JOIN (SELECT * FROM fx_legs WHERE from_currency = 'USD' AND to_currency = {currency:String}) AS uc
+    ON p.usd = uc.from_currency AND p.event_time >= uc.event_time
+COMMENT 'Every price in one currency, with the rate, its time and age: prices_in(currency = ''EUR'')';
