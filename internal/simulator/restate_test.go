@@ -29,7 +29,7 @@ func TestRestatedValueIsInEveryFeedFromThenOn(t *testing.T) {
 	s := serve(t, simulator.Config{Seed: 2, Clock: at("2024-06-03T15:30:00Z")})
 	daily, history, latest := rates(t, s, dailyPath, readECB), rates(t, s, historyPath, readECB), rates(t, s, latestPath, readFrankfurter)
 	seen := map[[2]string]bool{}
-	for range 30 {
+	for range 8 {
 		s.control(t, force(simulator.TroubleRestated, "ecb"))
 		a := s.get(t, historyPath)
 		e := s.entry(t, a.id)
@@ -66,7 +66,7 @@ func TestRestatedValueIsInEveryFeedFromThenOn(t *testing.T) {
 			}
 		}
 	}
-	if len(s.Summary().Restatements) != 30 {
+	if len(s.Summary().Restatements) != 8 {
 		t.Errorf("%d restatements in the summary", len(s.Summary().Restatements))
 	}
 	s.control(t, simulator.Control{Restate: []simulator.Restate{{Provider: "frankfurter", Symbol: "GBP", Value: "0.9"}}})

@@ -190,7 +190,7 @@ func (s *Server) prepare(r *http.Request, route *route, path string) serving {
 func (s *Server) remember(id, provider string, v *serving) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v.bank != nil {
+	if v.bank != nil && !v.answer.shared {
 		v.bank.markServed(provider, v.answer.prices)
 	}
 	s.previous[v.address] = previous{id: id, answer: v.answer, version: v.version, day: v.day}

@@ -47,12 +47,12 @@ func TestSlowAnswerIsAbortedByTheImpatient(t *testing.T) {
 	s := serve(t, simulator.Config{SlowFor: time.Hour})
 	for i := range 6 {
 		s.control(t, force(simulator.TroubleSlow, ""))
-		_, err := s.timed(t, coinbasePath, 100*time.Millisecond)
+		var err error
+		for s.Summary().Entries == int64(i) { // a busy machine may need longer to ask at all
+			_, err = s.timed(t, coinbasePath, 100*time.Millisecond)
+		}
 		for s.Summary().InFlight > 0 {
 			time.Sleep(time.Millisecond)
-		}
-		if s.Summary().Entries == int64(i) {
-			t.Skip("this machine is too busy to send a request in 100 ms")
 		}
 		e := s.entry(t, fmt.Sprintf("%s-%d", s.Summary().Run, i+1))
 		if err == nil || !e.Aborted || e.FinishedAt != nil || e.Trouble != simulator.TroubleSlow {

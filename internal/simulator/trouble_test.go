@@ -57,7 +57,7 @@ func ask(ctx context.Context, h http.Handler, path string) *httptest.ResponseRec
 }
 
 func TestEveryTroubleWithinTwentySecondsOfTheDemo(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			s := simulator.New(simulator.Config{Seed: seed, Rates: simulator.DefaultRates()})
 			poll(t, s.Handler(), 20*time.Second, demoPaths())
@@ -92,7 +92,7 @@ func bodies(t *testing.T, seed uint64) []string {
 	var out []string
 	synctest.Test(t, func(t *testing.T) {
 		h := simulator.New(simulator.Config{Seed: seed, Rates: simulator.DefaultRates(), SlowFor: time.Millisecond}).Handler()
-		for range 150 {
+		for range 110 {
 			for _, path := range []string{coinbasePath, krakenPath, bookPath, latestPath, historyPath, cnbPath, "/binance/api/v3/trades?symbol=BTCUSDT"} {
 				out = append(out, ask(t.Context(), h, path).Body.String())
 			}
@@ -214,7 +214,7 @@ func TestRepeat(t *testing.T) {
 func TestManyDecimals(t *testing.T) {
 	s := serve(t, simulator.Config{Seed: 5})
 	ties := 0
-	for range 40 {
+	for range 12 {
 		for _, path := range []string{coinbasePath, krakenPath, bookPath, pricePath} {
 			s.control(t, force(simulator.TroubleManyDecimals, ""))
 			a := s.get(t, path)
@@ -243,8 +243,8 @@ func TestManyDecimals(t *testing.T) {
 			}
 		}
 	}
-	if ties == 0 || ties == 160 {
-		t.Errorf("%d of 160 are exactly half", ties)
+	if ties == 0 || ties == 48 {
+		t.Errorf("%d of 48 are exactly half", ties)
 	}
 }
 

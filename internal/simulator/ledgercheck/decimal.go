@@ -3,7 +3,6 @@ package ledgercheck
 import (
 	"fmt"
 	"math/big"
-	"regexp"
 	"strings"
 )
 
@@ -11,32 +10,37 @@ import (
 const lakeScale = 18
 
 // canonical reads decimal text, rounds it half-even to the lake's scale, and
-// prints it without trailing zeros. It shares no code with the path that it
-// checks: big integers only.
+// prints it without needless zeros. It shares no code with the path that it
+// checks.
 func canonical(text string) (out string, rounded bool, err error) {
 	if text == "" {
 		return "", false, nil
 	}
-	if !regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`).MatchString(text) {
+	digits, negative := strings.CutPrefix(text, "-")
+	whole, fraction, point := strings.Cut(digits, ".")
+	if !plain(whole) || point && !plain(fraction) {
 		return "", false, fmt.Errorf("reading decimal %q: no plain decimal number", text)
 	}
-	whole, fraction, _ := strings.Cut(text, ".")
-	units, _ := new(big.Int).SetString(whole+fraction, 10)
-	negative := units.Sign() < 0
-	units.Abs(units)
 	if extra := len(fraction) - lakeScale; extra > 0 {
+		units, _ := new(big.Int).SetString(whole+fraction, 10)
 		units, rounded = roundHalfEven(units, extra)
-	} else {
-		units.Mul(units, power(-extra))
+		digits = fmt.Sprintf("%0*s", lakeScale+1, units)
+		whole, fraction = digits[:len(digits)-lakeScale], digits[len(digits)-lakeScale:]
 	}
-	digits := fmt.Sprintf("%0*s", lakeScale+1, units)
-	cut := len(digits) - lakeScale
-	out = strings.TrimRight(strings.TrimRight(digits[:cut]+"."+digits[cut:], "0"), ".")
-	if negative && units.Sign() != 0 {
+	out = strings.TrimLeft(whole, "0")
+	if out == "" {
+		out = "0"
+	}
+	if fraction = strings.TrimRight(fraction, "0"); fraction != "" {
+		out += "." + fraction
+	}
+	if negative && out != "0" {
 		out = "-" + out
 	}
 	return out, rounded, nil
 }
+
+func plain(digits string) bool { return digits != "" && strings.Trim(digits, "0123456789") == "" }
 
 // roundHalfEven drops the last digits of a number that is not negative.
 func roundHalfEven(n *big.Int, digits int) (out *big.Int, rounded bool) {

@@ -42,13 +42,13 @@ func (c *check) judged(p *Poll) bool {
 		if c.leftOut[a.ResponseID] {
 			return false
 		}
-		answered = answered || c.answered[a.ResponseID] != nil
+		answered = true
 	}
 	if answered {
 		return true
 	}
 	begin, end := c.span()
-	return c.calls[p.CallID] != nil && p.StartedAt.After(begin) && p.FinishedAt.Before(end)
+	return c.calls[p.CallID] != nil && !p.StartedAt.Before(begin) && p.FinishedAt.Before(end)
 }
 
 // checkAttempts compares each attempt with the answer it got.

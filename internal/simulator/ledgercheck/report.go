@@ -84,4 +84,5 @@ func (r *Report) sort() {
 		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Text, b.Text))
 	})
 	slices.Sort(r.LeftOut)
+	r.LeftOut = slices.Compact(r.LeftOut)
 }
