@@ -109,7 +109,9 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if server.Shutdown(grace) != nil {
 		_ = server.Close() // whoever still reads is cut off
 	}
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("ending the simulated price APIs on %q: %w", l.Addr(), err)
+	}
 	return nil
 }
 

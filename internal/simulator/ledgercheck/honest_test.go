@@ -90,7 +90,6 @@ func honest(t *testing.T) *world {
 type keeper struct {
 	w       *world
 	state   map[string][]Price // rows by identity
-	answers []int              // responses to normalize, in order
 	offset  int64
 	repeats int64
 }
@@ -178,12 +177,11 @@ func (k *keeper) observeAll() {
 		last := p.Attempts[len(p.Attempts)-1]
 		at := slices.IndexFunc(k.w.lake.Responses, func(r Response) bool { return r.ResponseID == last.ResponseID })
 		var present map[string]bool
-		switch {
-		case p.Outcome == "failed":
+		if p.Outcome == "failed" {
 			k.w.lake.DeadLetters = append(k.w.lake.DeadLetters, DeadLetter{
 				DeadLetterID: "dead-" + p.PollID, Reason: "attempts", CallID: p.CallID, CorrelationID: p.CorrelationID, Attempts: 5,
 			})
-		default:
+		} else {
 			r := &k.w.lake.Responses[at]
 			e := entries[r.Headers[simulator.HeaderID]]
 			present = k.read(p, call, r, e)
