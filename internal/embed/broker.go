@@ -109,7 +109,7 @@ func (b *Broker) ApplyRetention() { b.cluster.ApplyRetention() }
 func (b *Broker) Run(ctx context.Context) error {
 	retention := time.NewTicker(b.cfg.RetentionInterval)
 	defer retention.Stop()
-	space := time.NewTicker(headroomInterval)
+	space := time.NewTicker(b.cfg.HeadroomInterval)
 	defer space.Stop()
 	for {
 		select {

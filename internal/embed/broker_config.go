@@ -27,6 +27,9 @@ type BrokerConfig struct {
 	// Headroom tells the free space of a directory in bytes. Nil means the
 	// function of that name.
 	Headroom func(dir string) (uint64, error)
+	// HeadroomInterval is the time between two looks at the free space. Zero
+	// means two seconds.
+	HeadroomInterval time.Duration
 	// RetentionInterval is the time between two applications of the topics'
 	// retention. Zero means one minute.
 	RetentionInterval time.Duration
@@ -35,7 +38,7 @@ type BrokerConfig struct {
 const (
 	defaultMinFree           = 256 << 20
 	defaultRetentionInterval = time.Minute
-	headroomInterval         = 2 * time.Second
+	defaultHeadroomInterval  = 2 * time.Second
 	// stopFraction of MinFree is where the broker stops while it still can.
 	stopFraction = 4
 	kafkaPort    = 9092
@@ -47,6 +50,9 @@ func (c *BrokerConfig) setDefaults() {
 	}
 	if c.Headroom == nil {
 		c.Headroom = Headroom
+	}
+	if c.HeadroomInterval == 0 {
+		c.HeadroomInterval = defaultHeadroomInterval
 	}
 	if c.RetentionInterval == 0 {
 		c.RetentionInterval = defaultRetentionInterval

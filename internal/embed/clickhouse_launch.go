@@ -109,7 +109,7 @@ func (c *ClickHouse) awaitAnswer(ctx context.Context, ch *child, replica string)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for tries := 1; ; tries++ {
+	for asked := time.Now(); ; {
 		select {
 		case <-ch.done:
 			return fmt.Errorf("ClickHouse ended during its start: %s (its logs are in %q)", c.logs.lastWords(), c.logs.dir)
@@ -117,15 +117,28 @@ func (c *ClickHouse) awaitAnswer(ctx context.Context, ch *child, replica string)
 			return fmt.Errorf("ClickHouse did not answer on %s: %s (its logs are in %q): %w", c.http, c.logs.lastWords(), c.logs.dir, ctx.Err())
 		case <-tick.C:
 		}
-		answer, err := c.client.query(ctx, c.http, c.operator, "SELECT getMacro('replica')")
-		if err == nil && answer == replica {
+		if c.isReplica(ctx, replica) {
 			return dialable(ctx, c.native)
 		}
 		// A server that could not listen goes on without: only its log tells.
-		if tries%20 == 0 && c.logs.contain("Address already in use") {
-			return fmt.Errorf("starting ClickHouse on %s and %s: %w", c.native, c.http, errPortTaken)
+		if time.Since(asked) > logInterval {
+			asked = time.Now()
+			if c.logs.contain("Address already in use") {
+				return fmt.Errorf("starting ClickHouse on %s and %s: %w", c.native, c.http, errPortTaken)
+			}
 		}
 	}
+}
+
+// logInterval is the time between two looks into the log of a slow start.
+const logInterval = 200 * time.Millisecond
+
+// isReplica reports whether the HTTP port answers, soon, with this macro.
+func (c *ClickHouse) isReplica(ctx context.Context, replica string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	answer, err := c.client.query(ctx, c.http, c.operator, "SELECT getMacro('replica')")
+	return err == nil && answer == replica
 }
 
 var errPortTaken = errors.New("another program took the port: stop that program or configure other ports")

