@@ -226,7 +226,7 @@ func (r *rig) run(s stream.Stage, b stream.Batch, commit bool) []stream.Record {
 		r.t.Fatalf("handling a batch: %v", err)
 	}
 	published := r.log.transact(b.Partition, out.Records, commit)
-	if !commit {
+	if !commit || out.Committed == nil {
 		return nil
 	}
 	if err := out.Committed(r.t.Context(), published); err != nil {

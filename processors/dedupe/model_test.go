@@ -51,7 +51,7 @@ func randomPrice(rng *rand.Rand) *schemas.Price {
 // retention in between, and crashes at random points, and wants of the log what
 // the model says.
 func TestAgainstModel(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(25) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { againstModel(t, seed) })
 	}
 }
@@ -65,7 +65,7 @@ func againstModel(t *testing.T, seed uint64) {
 	defer func() { mustClose(t, s) }()
 	m := &model{highest: map[schemas.ID]schemas.Price{}}
 	var got []string
-	for range 60 {
+	for range 50 {
 		prices := make([]*schemas.Price, rng.IntN(12))
 		for i := range prices {
 			prices[i] = randomPrice(rng)

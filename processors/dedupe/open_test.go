@@ -254,7 +254,7 @@ func TestOpenInUse(t *testing.T) {
 // compacts: what is left must be the entries below the checkpoint that is left,
 // all of them and no others.
 func TestCrashKeepsAWholePrefix(t *testing.T) {
-	const batches, size = 60, 1500
+	const batches, size = 40, 1500
 	rng := rand.New(rand.NewPCG(5, 8))
 	disk := vfs.NewCrashableMem()
 	cache := pebble.NewCache(8 << 20)
