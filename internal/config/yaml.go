@@ -42,13 +42,13 @@ func ParseYAML(file string, data []byte) (*Document, error) {
 	case errors.Is(err, io.EOF):
 		return &Document{file: file}, nil
 	case err != nil:
-		return nil, Problems{syntaxProblem(file, err)}
+		return nil, Problems{syntaxProblem(file, data, err)}
 	}
 	var next yaml.Node
 	switch err := dec.Decode(&next); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		return nil, Problems{syntaxProblem(file, err)}
+		return nil, Problems{syntaxProblem(file, data, err)}
 	default:
 		return nil, Problems{{File: file, Line: next.Line, Column: max(next.Column, 1),
 			Message: "a second document begins here", Hint: "write one document a file, without ---"}}
@@ -169,14 +169,37 @@ func isNull(n *yaml.Node) bool {
 // yamlLine finds the line in the parser's messages, the only place it gives it.
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
-func syntaxProblem(file string, err error) Problem {
+func syntaxProblem(file string, data []byte, err error) Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	p := Problem{File: file, Line: 1, Column: 1}
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		p.Line, _ = strconv.Atoi(m[1])
 		text = text[len(m[0]):]
 	}
+	if line, ok := brokenLine(data); ok {
+		p.Line = line
+	}
 	p.Message = "this is not YAML: " + text
 	p.Hint = "check indentation, quotes and colons on this line and the one before"
 	return p
+}
+
+// brokenLine returns the line after which no beginning of the file is YAML any
+// more. The parser names the line where the broken part begins, which can be
+// far above.
+func brokenLine(data []byte) (line int, ok bool) {
+	const most = 1000
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	if len(lines) > most {
+		return 0, false
+	}
+	end := len(data)
+	for n := len(lines); n > 0; n-- {
+		end -= len(lines[n-1])
+		var any yaml.Node
+		if err := yaml.Unmarshal(data[:end], &any); err == nil {
+			return n, true
+		}
+	}
+	return 1, true
 }

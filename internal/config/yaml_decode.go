@@ -147,7 +147,7 @@ func (s *decoder) structure(n *yaml.Node, v reflect.Value, path []any) {
 		f := fields[shorthand(fields)]
 		s.node(n, v.Field(f.index), f, path)
 	case n.Kind != yaml.MappingNode:
-		s.expectedParts(n, path, "a mapping with the keys "+strings.Join(keyNames(fields), ", "), "")
+		s.expectedParts(n, path, "a mapping with the keys "+strings.Join(keyNames(fields), ", "), "write key: value lines below, indented")
 	default:
 		s.keys(n, path, func(key, value *yaml.Node, path []any) {
 			i := slices.IndexFunc(fields, func(f fieldTag) bool { return f.name == key.Value })
@@ -172,7 +172,7 @@ func (s *decoder) keys(n *yaml.Node, path []any, each func(key, value *yaml.Node
 		case key.Tag == "!!merge":
 			s.problem(key, path, "merge keys (<<) are not read", "write the keys out, or use an alias for a whole value")
 		case twice:
-			s.problem(key, inner, fmt.Sprintf("this key is already on line %d", line), "keep one of them")
+			s.problem(key, inner, fmt.Sprintf("the key %s stands twice, first on line %d", key.Value, line), "keep one of them")
 		default:
 			seen[key.Value] = key.Line
 			each(key, value, inner)
@@ -205,7 +205,7 @@ func (s *decoder) mapping(n *yaml.Node, v reflect.Value, path []any) {
 	switch {
 	case isNull(n):
 	case n.Kind != yaml.MappingNode:
-		s.expectedParts(n, path, "a mapping (key: value)", "")
+		s.expectedParts(n, path, "a mapping (key: value)", "write key: value lines below, indented")
 	default:
 		v.Set(reflect.MakeMap(v.Type()))
 		s.keys(n, path, func(key, value *yaml.Node, path []any) {
@@ -230,7 +230,7 @@ func (s *decoder) ordered(n *yaml.Node, v reflect.Value, path []any) {
 		for i, item := range n.Content {
 			item = follow(item)
 			if item.Kind != yaml.ScalarNode || isNull(item) {
-				s.expected(item, append(slices.Clone(path), i), "text", "")
+				s.expected(item, append(slices.Clone(path), i), "text", "write one value")
 				continue
 			}
 			add(item.Value)
@@ -240,7 +240,7 @@ func (s *decoder) ordered(n *yaml.Node, v reflect.Value, path []any) {
 			s.node(value, add(key.Value), fieldTag{}, path)
 		})
 	default:
-		s.expectedParts(n, path, "a mapping (key: value) or a list", "")
+		s.expectedParts(n, path, "a mapping (key: value) or a list", "write key: value lines below, indented")
 	}
 }
 
@@ -256,11 +256,15 @@ func (s *decoder) duration(n *yaml.Node, v reflect.Value, path []any) {
 
 func (s *decoder) text(n *yaml.Node, u encoding.TextUnmarshaler, path []any) {
 	if n.Kind != yaml.ScalarNode || isNull(n) {
-		s.expected(n, path, "a plain value", "")
+		s.expected(n, path, "a plain value", "write one value")
 		return
 	}
 	if err := u.UnmarshalText([]byte(n.Value)); err != nil {
-		s.problem(n, path, err.Error(), "")
+		message, hint, _ := strings.Cut(err.Error(), ": write ")
+		if hint != "" {
+			hint = "write " + hint
+		}
+		s.problem(n, path, message, hint)
 	}
 }
 
@@ -272,7 +276,7 @@ func (s *decoder) scalar(n *yaml.Node, v reflect.Value, path []any) {
 			v.SetString(n.Value)
 			return
 		}
-		s.expected(n, path, "text", "")
+		s.expected(n, path, "text", "write one value, in quotes if it has special signs")
 	case kind == reflect.Bool:
 		if scalar && n.ShortTag() == "!!bool" {
 			v.SetBool(strings.EqualFold(n.Value, "true"))
@@ -286,7 +290,7 @@ func (s *decoder) scalar(n *yaml.Node, v reflect.Value, path []any) {
 				return
 			}
 		}
-		s.expected(n, path, "a whole number", "")
+		s.expected(n, path, "a whole number", "write digits only, such as 5")
 	default:
 		s.problem(n, path, "this value has no place in the configuration", "leave it out")
 	}

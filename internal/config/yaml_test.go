@@ -14,7 +14,7 @@ type level string
 
 func (l *level) UnmarshalText(text []byte) error {
 	if string(text) != "low" && string(text) != "high" {
-		return errors.New("write low or high")
+		return fmt.Errorf("the level %q is unknown: write low or high", text)
 	}
 	*l = level(text)
 	return nil
@@ -88,30 +88,31 @@ func TestProblems(t *testing.T) {
 	}
 	f("nmae: x", `f.yaml:1:1: nmae: unknown key; did you mean "name"?`)
 	f("zzzzzzz: x", `f.yaml:1:1: zzzzzzz: unknown key; write one of items, name`)
-	f("name: a\nname: b", `f.yaml:2:1: name: this key is already on line 1; keep one of them`)
-	f("name: [a]", `f.yaml:1:7: name: expected text, found a list`)
-	f("name:", `f.yaml:1:6: name: expected text, found nothing`)
+	f("name: a\nname: b", `f.yaml:2:1: name: the key name stands twice, first on line 1; keep one of them`)
+	f("name: [a]", `f.yaml:1:7: name: expected text, found a list; write one value, in quotes if it has special signs`)
+	f("name:", `f.yaml:1:6: name: expected text, found nothing; write one value, in quotes if it has special signs`)
 	f("items: 5", `f.yaml:1:8: items: expected a list, found a single value; write each item on its own line after "- "`)
 	f("items:\n  - every: 5\n    count: many\n    on: yes\n    level: mid\n",
 		`f.yaml:2:12: items[0].every: expected a duration, found the number 5; write a number with a unit, such as 5s, 1m30s or 1h`,
-		`f.yaml:3:12: items[0].count: expected a whole number, found the text "many"`,
+		`f.yaml:3:12: items[0].count: expected a whole number, found the text "many"; write digits only, such as 5`,
 		`f.yaml:4:9: items[0].on: expected true or false, found the text "yes"; write true or false`,
-		`f.yaml:5:12: items[0].level: write low or high`)
+		`f.yaml:5:12: items[0].level: the level "mid" is unknown; write low or high`)
 	f("items:\n  - every: {}\n    count: 99999999999\n    headers: secret\n    tags: {a: b}\n    level: [low]",
 		`f.yaml:2:12: items[0].every: expected a duration, found a mapping (key: value); write a number with a unit, such as 5s, 1m30s or 1h`,
-		`f.yaml:3:12: items[0].count: expected a whole number, found the number 99999999999`,
-		`f.yaml:4:14: items[0].headers: expected a mapping (key: value), found a single value`,
-		`f.yaml:5:11: items[0].tags: expected text, found a mapping (key: value)`,
-		`f.yaml:6:12: items[0].level: expected a plain value, found a list`)
+		`f.yaml:3:12: items[0].count: expected a whole number, found the number 99999999999; write digits only, such as 5`,
+		`f.yaml:4:14: items[0].headers: expected a mapping (key: value), found a single value; write key: value lines below, indented`,
+		`f.yaml:5:11: items[0].tags: expected text, found a mapping (key: value); write one value, in quotes if it has special signs`,
+		`f.yaml:6:12: items[0].level: expected a plain value, found a list; write one value`)
 	f("items:\n  - symbols: {A: [1, {b: c}]}\n    time: [x]\n",
 		`f.yaml:2:23: items[0].symbols.A[1].b: unknown key; write one of format, path`,
-		`f.yaml:3:11: items[0].time: expected a mapping with the keys path, format, found a list`)
-	f("- a", `f.yaml:1:1: expected a mapping with the keys name, items, found a list`)
+		`f.yaml:3:11: items[0].time: expected a mapping with the keys path, format, found a list; write key: value lines below, indented`)
+	f("- a", `f.yaml:1:1: expected a mapping with the keys name, items, found a list; write key: value lines below, indented`)
 	f("name: x\n? [a]\n: b", `f.yaml:2:3: a key that is no plain text; write key: value`)
 	f("items:\n  - &a {id: x}\n  - <<: *a\n", `f.yaml:3:5: items[1]: merge keys (<<) are not read; write the keys out, or use an alias for a whole value`)
 	f("name: x\n---\nname: y", `f.yaml:2:1: a second document begins here; write one document a file, without ---`)
 	f("name: x\n  y: z", `f.yaml:2:1: this is not YAML: mapping values are not allowed in this context; check indentation, quotes and colons on this line and the one before`)
-	f("items:\n  - symbols: [a, [b]]", `f.yaml:2:18: items[0].symbols[1]: expected text, found a list`)
+	f("items:\n  - id: a\n   count: 1", `f.yaml:3:1: this is not YAML: did not find expected '-' indicator; check indentation, quotes and colons on this line and the one before`)
+	f("items:\n  - symbols: [a, [b]]", `f.yaml:2:18: items[0].symbols[1]: expected text, found a list; write one value`)
 	f("")
 	f("# nothing\n")
 }

@@ -41,7 +41,7 @@ func (b *builder) callsOf(f *file) {
 		if _, ok := b.presets[e.Key]; !ok && !slices.ContainsFunc(f.yaml.Calls, func(c callYAML) bool { return c.Provider == e.Key }) {
 			b.problem(f, fmt.Sprintf("there is no provider %q", e.Key), config.DidYouMean(e.Key, sortedKeys(b.presets)), "base_urls", e.Key)
 		}
-		b.checkURL(f, f.yaml.BaseURLs[i].Value, "base_urls", e.Key)
+		b.checkBase(f, f.yaml.BaseURLs[i].Value, "base_urls", e.Key)
 	}
 	for i := range f.yaml.Calls {
 		c := &callBuilder{builder: b, f: f, i: i, in: &f.yaml.Calls[i]}

@@ -132,7 +132,7 @@ func (c *callBuilder) presetRequest(r *schemas.CallRequest, t *template) string 
 	}
 	if c.in.BaseURL != "" {
 		base = c.in.BaseURL
-		c.checkURL(c.f, base, "calls", c.i, "base_url")
+		c.checkBase(c.f, base, "calls", c.i, "base_url")
 	}
 	return strings.TrimRight(base, "/") + c.endpoint.Path
 }
@@ -209,10 +209,14 @@ func (c *callBuilder) expand(t *template, text string, escape func(string) strin
 	return text // several symbols for one: reported by batch
 }
 
-// url checks the URL and moves its query to Query.
+// url checks the URL and moves its query to Query. A wrong base URL is reported
+// where it stands, so of a preset's URL nothing is.
 func (c *callBuilder) url(r *schemas.CallRequest, text string, path []any) {
-	u := c.checkURL(c.f, text, append([]any{"calls", c.i}, path...)...)
-	if u == nil {
+	u, message, _ := properURL(text)
+	if message != "" {
+		if c.endpoint == nil {
+			c.checkURL(c.f, text, append([]any{"calls", c.i}, path...)...)
+		}
 		return
 	}
 	for key, values := range u.Query() {
@@ -230,22 +234,35 @@ func (c *callBuilder) url(r *schemas.CallRequest, text string, path []any) {
 	r.URL = u.String()
 }
 
-// checkURL reports what is wrong with a URL, without printing it: it may hold a
-// secret. It returns nil when it is no proper URL.
-func (b *builder) checkURL(f *file, text string, path ...any) *url.URL {
+// properURL parses a URL and says what is wrong with it, without repeating it: it
+// may hold a secret.
+func properURL(text string) (u *url.URL, message, hint string) {
 	u, err := url.Parse(text)
-	if err != nil {
-		b.problem(f, "this is no URL", "write https://host/path", path...)
-		return nil
+	switch {
+	case err != nil:
+		return nil, "this is no URL", "write https://host/path"
+	case u.User != nil:
+		return nil, "a secret written inline: the URL holds a user name or password", "write request.headers.Authorization: env:NAME"
+	case (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
+		return nil, "the URL is not one of the web", "write https://host/path"
 	}
-	if u.User != nil {
-		b.problem(f, "a secret written inline: the URL holds a user name or password",
-			"write request.headers.Authorization: env:NAME", path...)
-		return nil
+	return u, "", ""
+}
+
+// checkURL reports what is wrong with a URL, if anything.
+func (b *builder) checkURL(f *file, text string, path ...any) {
+	if _, message, hint := properURL(text); message != "" {
+		b.problem(f, message, hint, path...)
 	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		b.problem(f, "the URL is not one of the web", "write https://host/path", path...)
-		return nil
+}
+
+// checkBase reports what is wrong with a base URL, if anything.
+func (b *builder) checkBase(f *file, text string, path ...any) {
+	u, message, hint := properURL(text)
+	if message == "" && (u.RawQuery != "" || u.Fragment != "") {
+		message, hint = "a base URL has no query", "write request.query in the calls, secrets as env:NAME"
 	}
-	return u
+	if message != "" {
+		b.problem(f, message, hint, path...)
+	}
 }

@@ -116,7 +116,14 @@ func compile(m *Mapping) (*Program, []FieldError) {
 	return c.p, c.problems
 }
 
+// problem notes a mistake. A message of the form "what is wrong: write that" is
+// taken apart when there is no hint.
 func (c *compiler) problem(message, hint string, path ...any) {
+	for _, verb := range []string{"write ", "use ", "see "} {
+		if what, rest, ok := strings.Cut(message, ": "+verb); ok && hint == "" {
+			message, hint = what, verb+rest
+		}
+	}
 	c.problems = append(c.problems, FieldError{Path: path, Message: message, Hint: hint})
 }
 
@@ -126,7 +133,7 @@ func (c *compiler) expr(text string, path ...any) *expr {
 	}
 	e, err := compileExpr(text)
 	if err != nil {
-		c.problem(err.Error(), "write a jq path such as .price or .result.a[0]", path...)
+		c.problem(err.Error(), "", path...)
 	}
 	return e
 }

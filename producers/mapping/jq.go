@@ -75,10 +75,10 @@ type expr struct {
 func compileExpr(text string) (*expr, error) {
 	query, err := gojq.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("this is not jq: %w", err)
+		return nil, fmt.Errorf("this is not jq, %w: write a path such as .price or .result.a[0]", err)
 	}
 	if len(query.Imports) > 0 || query.Meta != nil {
-		return nil, errors.New("jq modules cannot be used here")
+		return nil, errors.New("jq modules cannot be used: write the expression out")
 	}
 	if root, steps, ok := compileFast(query); ok {
 		return &expr{text: text, fast: steps, root: root}, nil
@@ -96,7 +96,7 @@ func compileSlow(text string, query *gojq.Query) (*expr, error) {
 		gojq.WithFunction(concatAllFunction, 0, 0, concatAll),
 		gojq.WithFunction(entriesFunction, 0, 0, entries))
 	if err != nil {
-		return nil, fmt.Errorf("this jq does not compile: %w", err)
+		return nil, fmt.Errorf("this jq does not compile, %w: see the functions in docs/catalog.md", err)
 	}
 	return &expr{text: text, code: code}, nil
 }
@@ -195,13 +195,13 @@ func tame(query *gojq.Query) error {
 			case n.Name == "to_entries" && len(n.Args) == 0:
 				n.Name = entriesFunction
 			case n.Name == "tonumber":
-				refuse(errors.New("tonumber makes floats and is not needed: text that is written as a number is read exactly"))
+				refuse(errors.New("tonumber makes floats: write the path alone, text that is a number is read exactly"))
 			case n.Name == "add" || !slices.Contains(allowed, n.Name):
-				refuse(fmt.Errorf("the jq function %s cannot be used in a mapping", n.Name))
+				refuse(fmt.Errorf("the jq function %s cannot be used in a mapping: see the functions in docs/catalog.md", n.Name))
 			}
 		case *gojq.Term:
 			if n.Format != "" && n.Format != "@text" && n.Format != "@json" && n.Format != "@base64d" {
-				refuse(fmt.Errorf("the jq format %s cannot be used in a mapping", n.Format))
+				refuse(fmt.Errorf("the jq format %s cannot be used in a mapping: use @text, @json or @base64d", n.Format))
 			}
 		}
 	})
