@@ -26,4 +26,7 @@
 // Options.InFlight, answers younger than the ledger, answers of another run of
 // the simulator, answers the ledger has evicted, and the polls that hold one of
 // them. Read the ledger first and the lake until it has caught up.
+//
+// The counts in Report say how much was compared. Assert on them too: a
+// comparison of nothing finds nothing.
 package ledgercheck
