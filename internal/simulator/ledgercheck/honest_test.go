@@ -152,17 +152,23 @@ func fetch(t *testing.T, h http.Handler) []simulator.Entry {
 	t.Helper()
 	var out []simulator.Entry
 	for next := int64(1); ; {
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1/ledger?limit=1000&from=%d", next), nil))
-		var page simulator.LedgerPage
-		if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil {
-			t.Fatal(err)
-		}
-		if len(page.Entries) == 0 {
+		p := page(t, h, next, 1000)
+		if len(p.Entries) == 0 {
 			return out
 		}
-		out, next = append(out, page.Entries...), page.Next
+		out, next = append(out, p.Entries...), p.Next
 	}
+}
+
+func page(t *testing.T, h http.Handler, from int64, limit int) simulator.LedgerPage {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1/ledger?limit=%d&from=%d", limit, from), nil))
+	var out simulator.LedgerPage
+	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // observeAll fills in what follows from the ledger's words about each answer.

@@ -96,13 +96,8 @@ func callOf(t *testing.T, def *schemas.CallDefined) Call {
 
 func entryOf(t *testing.T, h http.Handler, id string) simulator.Entry {
 	t.Helper()
-	for _, e := range fetch(t, h) {
-		if e.ID == id {
-			return e
-		}
-	}
-	t.Fatalf("the ledger has no %q", id)
-	return simulator.Entry{}
+	_, seq := split(id)
+	return page(t, h, seq, 1).Entries[0]
 }
 
 // said is one price, comparable.
