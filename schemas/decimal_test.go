@@ -298,7 +298,7 @@ func TestDecimalDoesNotAllocate(t *testing.T) {
 }
 
 func FuzzParseDecimal(f *testing.F) {
-	for _, seed := range []string{"0", "-1.5", "1e-19", largest, "1e20", "+0.0000000000000000005", "1e", "00", "9.9e99999999999"} {
+	for _, seed := range []string{"0", "-1.5", "1e-19", largest, "1e20", "+0.0000000000000000005", "1e", "00", "9.9e99999999999", "0e10000000000000000000"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -309,15 +309,13 @@ func FuzzParseDecimal(f *testing.F) {
 		if back, again, err := ParseDecimal(d.String()); err != nil || again || back != d {
 			t.Fatalf("%q is %s, which is read as %s, %v", text, d, back, err)
 		}
-		if len(text) > 200 || strings.ContainsAny(text, "eE") && len(text) > 40 {
-			return // big.Rat would take its time
+		_, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+		if len(text) > 200 || len(exponent) > 4 {
+			return // math/big writes the zeros out, or refuses
 		}
 		rat, ok := new(big.Rat).SetString(text)
 		if !ok {
 			t.Fatalf("%q is no number for math/big", text)
-		}
-		if exponent := rat.Denom().BitLen(); exponent > 4000 {
-			return
 		}
 		want, wantRounded := roundHalfEven(new(big.Int).Mul(rat.Num(), unit), rat.Denom())
 		agree(t, text, d, rounded, nil, want, wantRounded)

@@ -18,25 +18,36 @@ type EventTimeKind uint8
 type Quality int32
 
 const (
-	// QualityRounded: the source sent more than 18 decimals; a value was
-	// rounded half-even.
+	// QualityRounded says that the source sent more than 18 decimals and a value
+	// was rounded half-even.
 	QualityRounded Quality = 1 << iota
-	// QualityTimeTruncated: the source's time was finer than a microsecond.
+	// QualityTimeTruncated says that the source's time was finer than a
+	// microsecond.
 	QualityTimeTruncated
 )
 
-// RejectReason, DeadReason, PollOrigin, PollOutcome, AttemptOutcome,
-// ValueOutcome and Catchup: see the constants.
-type (
-	RejectReason   uint8
-	DeadReason     uint8
-	PollOrigin     uint8
-	PollOutcome    uint8
-	AttemptOutcome uint8
-	ValueOutcome   uint8
-	Catchup        uint8
-)
+// RejectReason says why a value, or a whole answer, is no price.
+type RejectReason uint8
 
+// DeadReason says why a record's work could not be done.
+type DeadReason uint8
+
+// PollOrigin says who asked for a poll.
+type PollOrigin uint8
+
+// PollOutcome says what a poll brought.
+type PollOutcome uint8
+
+// AttemptOutcome says what one HTTP request of a poll brought.
+type AttemptOutcome uint8
+
+// ValueOutcome says what became of one requested symbol.
+type ValueOutcome uint8
+
+// Catchup says what happens with slots that were missed.
+type Catchup uint8
+
+// The values of Kind.
 const (
 	KindUnknown Kind = iota
 	KindTicker       // last price, perhaps with bid and ask
@@ -46,6 +57,7 @@ const (
 	KindIndex        // a price computed by the source
 )
 
+// The values of RateType.
 const (
 	RateNone RateType = iota
 	RateLast
@@ -58,6 +70,7 @@ const (
 	RateIndex
 )
 
+// The values of EventTimeKind.
 const (
 	TimeUnknown   EventTimeKind = iota
 	TimeSource                  // the instant the source gives
@@ -66,6 +79,7 @@ const (
 	TimeFetched                 // the source gives none: when the answer was read
 )
 
+// The values of RejectReason.
 const (
 	RejectUnknown       RejectReason = iota
 	RejectUnparsable                 // the body is not what the mapping reads
@@ -80,6 +94,7 @@ const (
 	RejectInvalid                    // a record that breaks a rule of Price
 )
 
+// The values of DeadReason.
 const (
 	DeadUnknown     DeadReason = iota
 	DeadAttempts               // every attempt failed
@@ -90,6 +105,7 @@ const (
 	DeadInvalid                // breaks a rule
 )
 
+// The values of PollOrigin.
 const (
 	OriginUnknown PollOrigin = iota
 	OriginSchedule
@@ -98,6 +114,7 @@ const (
 	OriginReplay
 )
 
+// The values of PollOutcome.
 const (
 	PollUnknown     PollOutcome = iota
 	PollValued                  // every requested symbol has a value
@@ -110,6 +127,7 @@ const (
 	PollUnknownCall             // the call is not (or no longer) in the catalog
 )
 
+// The values of AttemptOutcome.
 const (
 	AttemptUnknown     AttemptOutcome = iota
 	AttemptOK                         // an answer with status 2xx
@@ -121,6 +139,7 @@ const (
 	AttemptSetup                      // the request could not be made (a secret that is missing, say)
 )
 
+// The values of ValueOutcome.
 const (
 	ValueUnknown ValueOutcome = iota
 	ValueValued
@@ -128,6 +147,7 @@ const (
 	ValueFailed
 )
 
+// The values of Catchup.
 const (
 	CatchupUnknown Catchup = iota
 	CatchupNone            // missed slots are counted, not asked for
