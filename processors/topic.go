@@ -40,27 +40,34 @@ func (t *Topic[T]) Record(b *Buffer, in *stream.Record, v *T) (stream.Record, er
 	return r, nil
 }
 
-// bufferChunk is how much a Buffer takes at a time: a few hundred prices.
-const bufferChunk = 64 << 10
+// A Buffer takes its memory in chunks, each twice the size of the one before
+// between these bounds: a price or two, a few hundred.
+const (
+	minChunk = 1 << 10
+	maxChunk = 64 << 10
+)
 
-// Buffer holds the keys and values made from one batch, in few large
-// allocations. It is never reused: the published records keep pointing into it
-// until their transaction has ended. The zero value is ready.
+// usualRecord is room for most records.
+const usualRecord = 512
+
+// Buffer holds the keys and values made from one batch, in few allocations. It
+// is never reused: the published records keep pointing into it until their
+// transaction has ended. The zero value is ready.
 type Buffer struct {
-	free []byte // length: used; capacity: what is left of the chunk
+	chunk []byte // what is used of the latest
 }
 
 // Append returns what fill appends to the empty slice it is given. Nothing is
 // kept of it when fill fails.
 func (b *Buffer) Append(fill func(dst []byte) ([]byte, error)) ([]byte, error) {
-	b.reserve(bufferChunk / 16)
-	start := len(b.free)
-	filled, err := fill(b.free[start:])
+	b.reserve(usualRecord)
+	start := len(b.chunk)
+	filled, err := fill(b.chunk[start:])
 	if err != nil {
 		return nil, err
 	}
-	if start+len(filled) <= cap(b.free) { // else fill has moved to memory of its own
-		b.free = b.free[:start+len(filled)]
+	if start+len(filled) <= cap(b.chunk) { // else fill has moved to memory of its own
+		b.chunk = b.chunk[:start+len(filled)]
 	}
 	return filled[:len(filled):len(filled)], nil
 }
@@ -71,22 +78,22 @@ func (b *Buffer) Copy(p []byte) []byte {
 		return nil
 	}
 	b.reserve(len(p))
-	start := len(b.free)
-	b.free = append(b.free, p...)
-	return b.free[start:len(b.free):len(b.free)]
+	start := len(b.chunk)
+	b.chunk = append(b.chunk, p...)
+	return b.chunk[start:len(b.chunk):len(b.chunk)]
 }
 
 // CopyString returns the bytes of s.
 func (b *Buffer) CopyString(s string) []byte {
 	b.reserve(len(s))
-	start := len(b.free)
-	b.free = append(b.free, s...)
-	return b.free[start:len(b.free):len(b.free)]
+	start := len(b.chunk)
+	b.chunk = append(b.chunk, s...)
+	return b.chunk[start:len(b.chunk):len(b.chunk)]
 }
 
 // reserve makes room for n bytes without moving what is already there.
 func (b *Buffer) reserve(n int) {
-	if cap(b.free)-len(b.free) < n {
-		b.free = make([]byte, 0, max(n, bufferChunk))
+	if cap(b.chunk)-len(b.chunk) < n {
+		b.chunk = make([]byte, 0, max(n, minChunk, min(2*cap(b.chunk), maxChunk)))
 	}
 }
