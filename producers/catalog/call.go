@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -75,7 +76,9 @@ func (c *callBuilder) build() {
 	}
 	c.def.Version = version
 	if _, err := mapping.Compile(&c.def); err != nil {
-		c.report(err.Error(), "", "mapping")
+		wrong := mapping.FieldError{Message: err.Error()}
+		errors.As(err, &wrong)
+		c.report(wrong.Message, wrong.Hint, append([]any{"mapping"}, wrong.Path...)...)
 		return
 	}
 	c.out.Calls = append(c.out.Calls, c.def)

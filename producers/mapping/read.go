@@ -33,11 +33,7 @@ func (p *Program) Read(resp *schemas.ResponseReceived) schemas.Reading {
 	}
 	doc, err := p.parseBody(resp.Body, resp.Headers["content-type"])
 	if err != nil {
-		message := err.Error()
-		if p.format != formatCSV && looksLikeHTML(resp.Body) {
-			message = "the body is a web page; " + message
-		}
-		return p.whole(resp, schemas.PollUnparsable, schemas.RejectUnparsable, message)
+		return p.whole(resp, schemas.PollUnparsable, schemas.RejectUnparsable, err.Error())
 	}
 	r := &reader{p: p, resp: resp, tally: newTally(&p.symbols),
 		scope: scope{row: doc, doc: doc, budget: newBudget(len(resp.Body))}}
@@ -58,6 +54,9 @@ func (p *Program) Read(resp *schemas.ResponseReceived) schemas.Reading {
 
 // whole is the reading of an answer none of which can be read.
 func (p *Program) whole(resp *schemas.ResponseReceived, outcome schemas.PollOutcome, reason schemas.RejectReason, message string) schemas.Reading {
+	if outcome == schemas.PollUnparsable && looksLikeHTML(resp.Body) {
+		message = "the body is a web page; " + message
+	}
 	message = cut(strings.ToValidUTF8(message, "\uFFFD"), maxDetail)
 	out := schemas.Reading{Outcome: outcome, Error: message, Symbols: p.Failed(resp.FetchedAt, message)}
 	if outcome != schemas.PollFailed {

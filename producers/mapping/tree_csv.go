@@ -29,7 +29,7 @@ type csvLayout struct {
 // layout allows it.
 func parseCSV(text []byte, l csvLayout) (any, error) {
 	if looksLikeHTML(text) {
-		return nil, errors.New("not CSV: the body is a web page")
+		return nil, errors.New("not CSV: it begins with a tag")
 	}
 	if !l.unterminated && text[len(text)-1] != '\n' {
 		return nil, errors.New("not CSV: the body ends in the middle of a line")

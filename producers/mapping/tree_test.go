@@ -108,7 +108,7 @@ func TestCSVTree(t *testing.T) {
 	f(csvLayout{header: 1}, "a,a\n1,2\n", "!twice")
 	f(csvLayout{header: 1, columns: []string{"a", "b"}}, "a,c\n1,2\n", "!expected")
 	f(csvLayout{header: 3}, "a\n", "!should stand on line 3")
-	f(csvLayout{header: 1}, "<!DOCTYPE html>\n", "!web page")
+	f(csvLayout{header: 1}, "<!DOCTYPE html>\n", "!a tag")
 	f(csvLayout{header: 1}, "a\n\"1\n", "!quote")
 }
 
