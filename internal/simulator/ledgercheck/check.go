@@ -26,6 +26,8 @@ type check struct {
 	answered map[string]*simulator.Entry
 	leftOut  map[string]bool // response ids
 	read     map[string]int  // rows in responses by id of the entry
+
+	begin, end time.Time // of the starts of the ledger's answers
 }
 
 // Check compares a ledger with the lake.
@@ -55,6 +57,12 @@ func (c *check) index(calls []Call, o Options) {
 	for i := range c.ledger.Entries {
 		e := &c.ledger.Entries[i]
 		c.entries[e.ID] = e
+		if c.begin.IsZero() || e.StartedAt.Before(c.begin) {
+			c.begin = e.StartedAt
+		}
+		if e.StartedAt.After(c.end) {
+			c.end = e.StartedAt
+		}
 		if e.FinishedAt == nil && !e.Aborted {
 			c.inFlight[e.ID] = true
 		}
@@ -170,9 +178,8 @@ func (c *check) matchUnread() {
 		c.Unread++
 		c.Troubles[e.Trouble]++
 	}
-	begin, end := c.span()
 	for _, a := range attempts {
-		inside := a.StartedAt.After(begin) && a.StartedAt.Add(a.Duration).Before(end)
+		inside := a.StartedAt.After(c.begin) && a.StartedAt.Add(a.Duration).Before(c.end)
 		if !a.taken && inside && a.Outcome == "timeout" {
 			c.add(RuleAttempt, a.poll.PollID, "attempt %d timed out, but the simulator knows no such request", a.Number)
 		}
@@ -207,18 +214,10 @@ func (a *unanswered) explains(e *simulator.Entry, slack time.Duration) bool {
 		!e.StartedAt.After(a.StartedAt.Add(a.Duration+slack))
 }
 
-// span is the time the ledger covers.
-func (c *check) span() (begin, end time.Time) {
-	for i := range c.ledger.Entries {
-		at := c.ledger.Entries[i].StartedAt
-		if begin.IsZero() || at.Before(begin) {
-			begin = at
-		}
-		if at.After(end) {
-			end = at
-		}
-	}
-	return begin, end
+// younger reports whether something happened after the ledger was read. The lake
+// goes on while its tables are read one after the other.
+func (c *check) younger(at time.Time) bool {
+	return at.After(c.end)
 }
 
 func split(id string) (run string, seq int64) {

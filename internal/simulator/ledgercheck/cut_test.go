@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pricelake/pricelake/internal/simulator"
 )
@@ -74,6 +75,22 @@ func TestCut(t *testing.T) {
 	})
 	f("repeats of what is left out", 1, func(w *world) {
 		w.ledger.Entries[10].FinishedAt, w.ledger.Entries[10].Aborted = nil, false
+		n := int64(1 << 40)
+		w.lake.Repeats = &n
+	})
+	f("lake read while it goes on", 0, func(w *world) {
+		later := w.ledger.Entries[len(w.ledger.Entries)-1].StartedAt.Add(time.Second)
+		w.lake.Polls = append(w.lake.Polls, Poll{
+			PollID: "later", CallID: "cnb", StartedAt: later, FinishedAt: later, Outcome: "valued",
+			Attempts: []Attempt{{Number: 1, StartedAt: later, Outcome: "ok", ResponseID: "later"}},
+		})
+		w.lake.Rejected = append(w.lake.Rejected, Rejected{RejectID: "later", ResponseID: "later too", FetchedAt: later})
+		w.lake.DeadLetters = append(w.lake.DeadLetters,
+			DeadLetter{DeadLetterID: "later", Reason: "attempts", CorrelationID: "later", FailedAt: later},
+			DeadLetter{DeadLetterID: "later too", Reason: "decode", FailedAt: later})
+		p := w.newest() // another value of a fixing that is compared
+		p.Revision, p.Price, p.ResponseID, p.PollID, p.FetchedAt = p.Revision+1, "123", "later", "later", later
+		w.lake.Prices = append(w.lake.Prices, p)
 		n := int64(1 << 40)
 		w.lake.Repeats = &n
 	})

@@ -25,7 +25,9 @@
 // Left out are, by id: answers under way when the ledger was read or named in
 // Options.InFlight, answers younger than the ledger, answers of another run of
 // the simulator, answers the ledger has evicted, and the polls that hold one of
-// them. Read the ledger first and the lake until it has caught up.
+// them. Rows that name an answer unknown to responses are left out when they are
+// younger than the ledger, for the lake goes on while it is read. Read the ledger
+// first, wait until the lake has caught up, and then read the lake.
 //
 // The counts in Report say how much was compared. Assert on them too: a
 // comparison of nothing finds nothing.

@@ -82,6 +82,7 @@ type Price struct {
 	Rounded       bool // the bit of quality
 	PollID        string
 	ResponseID    string
+	FetchedAt     time.Time // zero is never younger than the ledger
 }
 
 // Rejected is a row of prices_rejected.
@@ -89,6 +90,7 @@ type Rejected struct {
 	RejectID   string
 	Reason     string
 	ResponseID string
+	FetchedAt  time.Time
 }
 
 // DeadLetter is a row of dead_letters.
@@ -98,6 +100,7 @@ type DeadLetter struct {
 	CallID        string
 	CorrelationID string
 	Attempts      int
+	FailedAt      time.Time
 }
 
 // Call is a call of the catalog.

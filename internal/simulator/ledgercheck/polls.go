@@ -39,7 +39,7 @@ func (c *check) judged(p *Poll) bool {
 		if a.ResponseID == "" {
 			continue
 		}
-		if c.leftOut[a.ResponseID] {
+		if c.leftOut[a.ResponseID] || c.responses[a.ResponseID] == nil && c.younger(a.StartedAt) {
 			return false
 		}
 		answered = true
@@ -47,8 +47,7 @@ func (c *check) judged(p *Poll) bool {
 	if answered {
 		return true
 	}
-	begin, end := c.span()
-	return c.calls[p.CallID] != nil && !p.StartedAt.Before(begin) && p.FinishedAt.Before(end)
+	return c.calls[p.CallID] != nil && !p.StartedAt.Before(c.begin) && p.FinishedAt.Before(c.end)
 }
 
 // checkAttempts compares each attempt with the answer it got.
@@ -189,6 +188,9 @@ func describe(e *simulator.Entry) string {
 func (c *check) checkDeadLetters() {
 	letters := map[string]int{}
 	for _, d := range c.lake.DeadLetters {
+		if d.Reason != "attempts" && c.younger(d.FailedAt) {
+			continue
+		}
 		if d.Reason != "attempts" {
 			c.add(RuleDeadLetter, d.DeadLetterID, "call %s: reason %s, nothing served explains it", d.CallID, d.Reason)
 			continue
@@ -207,7 +209,7 @@ func (c *check) checkDeadLetters() {
 		}
 	}
 	for _, d := range c.lake.DeadLetters {
-		if d.Reason == "attempts" && !failed[d.CorrelationID] {
+		if d.Reason == "attempts" && !failed[d.CorrelationID] && !c.younger(d.FailedAt) {
 			c.add(RuleDeadLetter, d.DeadLetterID, "call %s: no failed poll has its correlation id %s", d.CallID, d.CorrelationID)
 		}
 	}
@@ -218,7 +220,7 @@ func (c *check) checkRejected() {
 	rows := map[string][]string{}
 	for _, r := range c.lake.Rejected {
 		rows[r.ResponseID] = append(rows[r.ResponseID], r.Reason)
-		if c.answered[r.ResponseID] == nil && !c.leftOut[r.ResponseID] {
+		if c.answered[r.ResponseID] == nil && !c.leftOut[r.ResponseID] && !c.younger(r.FetchedAt) {
 			c.add(RuleRejected, r.RejectID, "response %s is not in responses", r.ResponseID)
 		}
 	}

@@ -41,14 +41,13 @@ func (c *check) checkPrices() {
 		c.observe(e, c.responses[id], at)
 	}
 	c.collectRows(at)
-	free := len(c.leftOut) > 0
 	for _, ev := range events {
 		c.checkEvent(ev)
 	}
 	if c.lake.Repeats == nil {
 		return
 	}
-	if got := *c.lake.Repeats; got < int64(c.Repeats) || got > int64(c.Repeats) && !free {
+	if got := *c.lake.Repeats; got < int64(c.Repeats) || got > int64(c.Repeats) && len(c.leftOut) == 0 {
 		c.add(RuleRepeat, "count", "%d repeats counted, %d were served", got, c.Repeats)
 	}
 }
@@ -109,6 +108,9 @@ func (c *check) collectRows(at func(string) *event) {
 	ids := map[string]string{}
 	for i := range c.lake.Prices {
 		p := &c.lake.Prices[i]
+		if c.responses[p.ResponseID] == nil && c.younger(p.FetchedAt) {
+			c.leftOut[p.ResponseID] = true
+		}
 		if seen[revision{p.EventID, p.Revision}] {
 			c.add(RuleUnique, p.EventID, "revision %d of %s more than once", p.Revision, p.Instrument)
 		}
