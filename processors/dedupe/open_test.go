@@ -182,7 +182,7 @@ func TestOpenDamaged(t *testing.T) {
 			if err != nil {
 				r.t.Fatal(err)
 			}
-			if err := db.Set(checkpointKey, []byte{formatVersion + 1}, nil); err != nil {
+			if err := db.Set([]byte(checkpointKey), []byte{formatVersion + 1}, nil); err != nil {
 				r.t.Fatal(err)
 			}
 			mustClose(r.t, db)

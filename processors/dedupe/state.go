@@ -28,7 +28,7 @@ const (
 )
 
 // checkpointKey is shorter than every id, so it is none.
-var checkpointKey = []byte{0}
+const checkpointKey = "\x00"
 
 // errUnusable marks a store that is no view of the output partition: damaged,
 // of another topic, or of another version of this program. It is rebuilt. Any
@@ -100,7 +100,7 @@ func storeOptions(cache *pebble.Cache, fs vfs.FS, logger *slog.Logger) *pebble.O
 }
 
 func (s *state) readCheckpoint() error {
-	v, closer, err := s.db.Get(checkpointKey)
+	v, closer, err := s.db.Get([]byte(checkpointKey))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil
 	}
@@ -158,9 +158,9 @@ func (s *state) get(id *schemas.ID, e *entry, found *bool) error {
 // apply sets entries and moves the checkpoint: both or neither, also on disk.
 // What is not synced when the process is killed is read from the log again.
 func (s *state) apply(changes []change, at checkpoint, sync bool) error {
-	return s.guard(func() error {
+	return s.guard(func() (err error) {
 		b := s.db.NewBatchWithSize(64 + 48*len(changes))
-		defer b.Close()
+		defer func() { err = errors.Join(err, b.Close()) }()
 		var buf [maxEntryBytes]byte
 		for i := range changes {
 			if err := b.Set(changes[i].id[:], changes[i].entry.append(buf[:0]), nil); err != nil {
@@ -178,7 +178,7 @@ func (s *state) apply(changes []change, at checkpoint, sync bool) error {
 }
 
 func (s *state) commit(b *pebble.Batch, at checkpoint, sync bool) error {
-	if err := b.Set(checkpointKey, at.append(nil, s.topic), nil); err != nil {
+	if err := b.Set([]byte(checkpointKey), at.append(nil, s.topic), nil); err != nil {
 		return fmt.Errorf("moving the checkpoint to %d: %w", at.next, err)
 	}
 	if err := b.Commit(&pebble.WriteOptions{Sync: sync}); err != nil {
@@ -192,16 +192,16 @@ func (s *state) commit(b *pebble.Batch, at checkpoint, sync bool) error {
 // them (a broker's disk came back without its last writes), so they will be
 // published anew. It returns the number of entries changed.
 func (s *state) recede(end int64) (changed int, err error) {
-	err = s.guard(func() error {
+	err = s.guard(func() (err error) {
 		it, err := s.db.NewIter(nil)
 		if err != nil {
 			return fmt.Errorf("reading the store: %w", err)
 		}
 		b := s.db.NewBatch()
-		defer b.Close()
+		defer func() { err = errors.Join(err, b.Close()) }()
 		for it.First(); it.Valid(); it.Next() {
 			e, ok := decodeEntry(it.Value())
-			if bytes.Equal(it.Key(), checkpointKey) || (ok && e.offset < end) {
+			if string(it.Key()) == checkpointKey || (ok && e.offset < end) {
 				continue
 			}
 			changed++

@@ -14,11 +14,11 @@ import (
 type storeLog struct{ slog *slog.Logger }
 
 func (l storeLog) Infof(format string, args ...any) {
-	l.slog.Debug("store: " + fmt.Sprintf(format, args...))
+	l.slog.Debug("the store says", "text", fmt.Sprintf(format, args...))
 }
 
 func (l storeLog) Errorf(format string, args ...any) {
-	l.slog.Error("store: " + fmt.Sprintf(format, args...))
+	l.slog.Error("the store reports trouble", "text", fmt.Sprintf(format, args...))
 }
 
 // Fatalf must not return: the store calls it where going on could give a wrong
