@@ -86,7 +86,7 @@ func TestProblems(t *testing.T) {
 			t.Errorf("%s\n got %s\nwant %s", text, got, joined)
 		}
 	}
-	f("nmae: x", `f.yaml:1:1: nmae: unknown key; did you mean "name"?`)
+	f("naem: x", `f.yaml:1:1: naem: unknown key; did you mean "name"?`)
 	f("zzzzzzz: x", `f.yaml:1:1: zzzzzzz: unknown key; write one of items, name`)
 	f("name: a\nname: b", `f.yaml:2:1: name: the key name stands twice, first on line 1; keep one of them`)
 	f("name: [a]", `f.yaml:1:7: name: expected text, found a list; write one value, in quotes if it has special signs`)

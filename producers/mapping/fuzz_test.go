@@ -29,7 +29,8 @@ func checkReading(t *testing.T, p *Program, body []byte) schemas.Reading {
 	}
 	for i := range r.Prices {
 		price := &r.Prices[i]
-		if price.Instrument == "" || price.EventTime.IsZero() || !(price.Price.Valid || price.Bid.Valid || price.Ask.Valid) {
+		valued := price.Price.Valid || price.Bid.Valid || price.Ask.Valid
+		if price.Instrument == "" || price.EventTime.IsZero() || !valued {
 			t.Fatalf("a bad price: %+v", price)
 		}
 	}

@@ -298,7 +298,10 @@ func TestCorpusCut(t *testing.T) {
 			cut.Body = []byte(whole[:len(whole)*n/17])
 			r := p.Read(&cut)
 			endsWithLine := len(cut.Body) > 0 && cut.Body[len(cut.Body)-1] == '\n'
-			if r.Outcome != schemas.PollUnparsable && !(strings.HasSuffix(e.File, ".csv") && endsWithLine && r.Outcome != schemas.PollAbsent) && (a.Mapping.CSV == nil || !a.Mapping.CSV.Unterminated) {
+			// A table cut at a line end looks like a shorter table.
+			shorter := strings.HasSuffix(e.File, ".csv") && endsWithLine && r.Outcome != schemas.PollAbsent
+			unterminated := a.Mapping.CSV != nil && a.Mapping.CSV.Unterminated
+			if r.Outcome != schemas.PollUnparsable && !shorter && !unterminated {
 				t.Errorf("%s cut after %d of %d bytes: outcome %v", e.File, len(cut.Body), len(whole), r.Outcome)
 			}
 		}
