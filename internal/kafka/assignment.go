@@ -19,8 +19,7 @@ type assignment struct {
 	stream.TopicPartition
 	member   *member
 	memberID string // under which the partition was claimed
-	topicID  stream.TopicID
-	at       commit // as claimed
+	at       start  // as claimed
 	queue    *queue
 	progress *progress
 
@@ -38,11 +37,11 @@ type assignment struct {
 	gone   bool
 }
 
-func newAssignment(m *member, tp stream.TopicPartition, id stream.TopicID, at commit) *assignment {
+func newAssignment(m *member, tp stream.TopicPartition, at start) *assignment {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &assignment{
-		TopicPartition: tp, member: m, topicID: id, at: at,
-		queue:    newQueue(m.queueRecords, m.queueBytes, at.offset),
+		TopicPartition: tp, member: m, at: at,
+		queue:    newQueue(m.queueRecords, m.queueShare, at.offset),
 		progress: m.metrics.track(m.group, tp),
 		ctx:      ctx, cancel: cancel,
 		stopping: make(chan struct{}), done: make(chan struct{}),
@@ -54,6 +53,7 @@ func newAssignment(m *member, tp stream.TopicPartition, id stream.TopicID, at co
 	}
 	a.queue.resume = func() { m.client.ResumeFetchPartitions(one) }
 	a.progress.settled.Store(at.offset)
+	a.progress.seen(at.end)
 	return a
 }
 

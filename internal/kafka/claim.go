@@ -24,6 +24,7 @@ var (
 type start struct {
 	commit
 	id  stream.TopicID
+	end int64 // of the log
 	err error // the partition cannot be served
 }
 
@@ -61,7 +62,7 @@ func claimStarts(ctx context.Context, s membership, admin *kadm.Client, assigned
 }
 
 func (s membership) startAt(tp stream.TopicPartition, id stream.TopicID, c commit, edge bounds) start {
-	at := start{commit: c, id: id}
+	at := start{commit: c, id: id, end: edge.end}
 	log := s.cfg.logger().With("group", s.group, "topic", tp.Topic, "partition", tp.Partition)
 	switch {
 	case c.offset < 0:

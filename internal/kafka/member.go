@@ -22,7 +22,8 @@ type membership struct {
 	// consume: records are fetched and queued for the worker. Without it the
 	// group only decides who owns which partition.
 	consume bool
-	// queueRecords and queueBytes bound what waits for one worker (I8).
+	// queueRecords bounds what waits for one worker, 0 for not by number;
+	// queueBytes what waits for all of them together (I8).
 	queueRecords, queueBytes int
 	// work serves one partition until a.stopping is closed, when it finishes
 	// what is in hand, or ctx ends, when it returns at once.
@@ -35,9 +36,9 @@ type membership struct {
 func newMembership(c Config, group string, topics ...string) membership {
 	return membership{
 		cfg: c, group: group, topics: topics, consume: true,
-		queueRecords: 2 * pollRecords, queueBytes: 32 << 20,
-		metrics: newMetrics(c.Registerer),
-		log:     newSampler(c.logger().With("group", group)),
+		queueBytes: 64 << 20,
+		metrics:    newMetrics(c.Registerer),
+		log:        newSampler(c.logger().With("group", group)),
 	}
 }
 
@@ -172,7 +173,7 @@ func (m *member) onAssigned(_ context.Context, client *kgo.Client, added map[str
 	client.PauseFetchTopics(m.topics...)
 	for topic, partitions := range added {
 		for _, p := range partitions {
-			m.start(stream.TopicPartition{Topic: topic, Partition: p}, stream.TopicID{}, commit{})
+			m.start(stream.TopicPartition{Topic: topic, Partition: p}, start{})
 		}
 	}
 }
@@ -207,7 +208,7 @@ func (m *member) claim(ctx context.Context, offsets map[string]map[int32]kgo.Off
 			context.AfterFunc(m.serving, func() { t.Stop() })
 			continue
 		}
-		m.start(tp, s.id, s.commit)
+		m.start(tp, s)
 		if resumed[tp.Topic] == nil {
 			resumed[tp.Topic] = make(map[int32]kgo.Offset)
 		}
@@ -221,8 +222,8 @@ func (m *member) claim(ctx context.Context, offsets map[string]map[int32]kgo.Off
 const standStill = 30 * time.Second
 
 // start begins the worker of a partition.
-func (m *member) start(tp stream.TopicPartition, id stream.TopicID, at commit) {
-	a := newAssignment(m, tp, id, at)
+func (m *member) start(tp stream.TopicPartition, at start) {
+	a := newAssignment(m, tp, at)
 	m.mu.Lock()
 	a.memberID = m.id
 	before := m.owned[tp]
@@ -264,6 +265,13 @@ func (m *member) endAll(grace time.Duration) {
 	}
 	m.mu.Unlock()
 	m.drop(all, grace)
+}
+
+// queueShare is the part of queueBytes for one partition.
+func (m *member) queueShare() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return max(m.queueBytes/max(len(m.owned), 1), 1<<20)
 }
 
 // ownedOf counts the partitions of the topic this member owns.

@@ -37,7 +37,7 @@ func (m *member) dispatch(t *kgo.FetchTopic) {
 		}
 		a.progress.seen(p.HighWatermark)
 		if len(p.Records) > 0 {
-			a.queue.push(p.Records, a.topicID)
+			a.queue.push(p.Records, a.at.id)
 		}
 	}
 }

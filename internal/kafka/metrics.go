@@ -140,6 +140,7 @@ type progress struct {
 	group string
 	since time.Time
 
+	opening  atomic.Bool  // the stage or sink is not there yet
 	oldest   atomic.Int64 // unix microseconds of the oldest record taken and not settled; 0: none
 	inFlight atomic.Int64
 	settled  atomic.Int64 // next offset to settle
@@ -171,11 +172,13 @@ func (p *progress) holds(n int, t time.Time) {
 }
 
 func (p *progress) ageAt(now time.Time) time.Duration {
-	oldest := p.oldest.Load()
-	if oldest == 0 {
-		return 0
+	if oldest := p.oldest.Load(); oldest != 0 {
+		return max(0, now.Sub(time.UnixMicro(oldest)))
 	}
-	return max(0, now.Sub(time.UnixMicro(oldest)))
+	if p.opening.Load() && p.lagRecords() > 0 {
+		return now.Sub(p.since) // at least that: nothing is read before it is open
+	}
+	return 0
 }
 
 func (p *progress) lagRecords() int64 { return max(0, p.end.Load()-p.settled.Load()) }

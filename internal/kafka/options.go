@@ -14,11 +14,12 @@ import (
 // library's default on purpose.
 
 const (
-	// fetchMaxBytes bounds what one broker returns at once, compressed.
-	fetchMaxBytes = 16 << 20
+	// fetchMaxBytes bounds what one broker returns at once. It is compressed,
+	// and answers of APIs take ten times as much once they are not.
+	fetchMaxBytes = 4 << 20
 	// fetchMaxPartitionBytes is the share of one partition. A larger batch is
 	// returned whole all the same, so it need not cover responses.v1.
-	fetchMaxPartitionBytes = 2 << 20
+	fetchMaxPartitionBytes = 1 << 20
 	// maxDecompressedBatch refuses compressed bombs; the library's own limit
 	// is 1 GiB. Our largest batch is a little over maxResponseBytes.
 	maxDecompressedBatch = 64 << 20

@@ -12,9 +12,10 @@ import (
 // by pausing the partition's fetching (I8): it exceeds its limits by at most
 // what one poll returned.
 type queue struct {
-	maxRecords, maxBytes int
-	pause, resume        func() // of fetching; called with mu held
-	wake                 chan struct{}
+	maxRecords    int        // 0: no limit but maxBytes
+	maxBytes      func() int // this partition's share of the process' memory
+	pause, resume func()     // of fetching; called with mu held
+	wake          chan struct{}
 
 	mu      sync.Mutex
 	records []stream.Record
@@ -24,7 +25,7 @@ type queue struct {
 	full    bool
 }
 
-func newQueue(maxRecords, maxBytes int, at int64) *queue {
+func newQueue(maxRecords int, maxBytes func() int, at int64) *queue {
 	return &queue{
 		maxRecords: maxRecords, maxBytes: maxBytes, next: at,
 		pause: func() {}, resume: func() {}, wake: make(chan struct{}, 1),
@@ -49,7 +50,7 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 		q.records = append(q.records, fromClient(r, id))
 		q.bytes += size(&q.records[len(q.records)-1])
 	}
-	if !q.full && (len(q.records) >= q.maxRecords || q.bytes >= q.maxBytes) {
+	if !q.full && q.holds(q.maxRecords, q.maxBytes()) {
 		q.full = true
 		q.pause()
 	}
@@ -57,6 +58,11 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// holds reports whether the queue has reached a limit; mu is held.
+func (q *queue) holds(records, bytes int) bool {
+	return q.maxRecords > 0 && len(q.records) >= max(records, 1) || q.bytes >= max(bytes, 1)
 }
 
 // take removes up to maxRecords records of up to maxBytes, at least one if
@@ -81,7 +87,7 @@ func (q *queue) take(maxRecords, maxBytes int) (rs []stream.Record, next int64) 
 		q.records = nil // lets go of the backing array
 	}
 	q.since = time.Now()
-	if q.full && len(q.records) <= q.maxRecords/2 && q.bytes <= q.maxBytes/2 {
+	if q.full && !q.holds(q.maxRecords/2, q.maxBytes()/2) {
 		q.full = false
 		q.resume()
 	}

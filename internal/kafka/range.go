@@ -27,8 +27,10 @@ type Range struct {
 
 // Flush says when a partition's records are written.
 type Flush struct {
-	// Rows and Bytes cut a range that is full: it is written at once. 0 means
-	// 50,000 rows, 16 MiB.
+	// Rows and Bytes cut a range that is full: it is written at once. Bytes are
+	// of memory, about 160 a record and its contents. 0 means 50,000 rows,
+	// 16 MiB. A process holds 64 MiB of waiting records in all, so with many
+	// partitions ranges are cut shorter.
 	Rows, Bytes int
 	// Interval is the least time between two writes of a partition that are
 	// not full.

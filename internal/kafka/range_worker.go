@@ -42,7 +42,7 @@ func (w *rangeWorker) run(ctx context.Context) {
 			}
 			w.flushed = time.Now()
 		case dueWrite:
-			records, next := w.queue.take(w.flush.Rows, w.flush.Bytes)
+			records, next := w.queue.take(w.flush.Rows, w.maxBytes())
 			if !w.write(ctx, sink, records) || !w.settle(ctx, next) {
 				return
 			}
@@ -56,12 +56,14 @@ func (w *rangeWorker) run(ctx context.Context) {
 // first.
 func (w *rangeWorker) claim(ctx context.Context) stream.RangeSink {
 	claim := stream.Claim{
-		TopicPartition: w.TopicPartition, TopicID: w.topicID,
+		TopicPartition: w.TopicPartition, TopicID: w.at.id,
 		Committed: w.at.offset, Metadata: w.at.metadata,
 		Reread: func(ctx context.Context, first, last int64) ([]stream.Record, error) {
 			return w.reread(ctx, w.TopicPartition, first, last)
 		},
 	}
+	w.progress.opening.Store(true)
+	defer w.progress.opening.Store(false)
 	for fails := 1; ; fails++ {
 		sink, err := w.open(ctx, claim)
 		if err == nil {
@@ -121,7 +123,7 @@ func (w *rangeWorker) await() due {
 // for Linger; otherwise writes keep the interval apart.
 func (w *rangeWorker) next(p pending) (due, time.Time) {
 	switch {
-	case p.records >= w.flush.Rows || p.bytes >= w.flush.Bytes:
+	case p.records >= w.flush.Rows || p.bytes >= w.maxBytes():
 		return dueWrite, time.Time{}
 	case p.records > 0:
 		return dueWrite, later(p.since.Add(w.flush.Linger), w.flushed.Add(w.interval()))
@@ -130,6 +132,10 @@ func (w *rangeWorker) next(p pending) (due, time.Time) {
 	}
 	return dueNothing, time.Time{}
 }
+
+// maxBytes is when a range is full: half of the queue at most, so that fetching
+// goes on while it is written.
+func (w *rangeWorker) maxBytes() int { return min(w.flush.Bytes, w.queue.maxBytes()/2) }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
@@ -142,7 +148,7 @@ func later(a, b time.Time) time.Time {
 // assignment ended first. The batch is the same each time: its outcome is
 // unknown until a write succeeds.
 func (w *rangeWorker) write(ctx context.Context, sink stream.RangeSink, records []stream.Record) bool {
-	batch := stream.Batch{Topic: w.Topic, TopicID: w.topicID, Partition: w.Partition, Records: records}
+	batch := stream.Batch{Topic: w.Topic, TopicID: w.at.id, Partition: w.Partition, Records: records}
 	intend := func(ctx context.Context, metadata string) error {
 		if len(metadata) > maxMetadata {
 			return fmt.Errorf("the intent has %d bytes, at most %d can be committed with an offset", len(metadata), maxMetadata)

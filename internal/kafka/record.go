@@ -34,9 +34,12 @@ func toClient(r *stream.Record) *kgo.Record {
 	return out
 }
 
-// size is what a record counts against limits in bytes.
+// recordOverhead is what a record costs besides its bytes.
+const recordOverhead = 160
+
+// size is what a record counts against limits in bytes: the memory it takes.
 func size(r *stream.Record) int {
-	n := len(r.Key) + len(r.Value) + 64
+	n := len(r.Key) + len(r.Value) + recordOverhead
 	for _, h := range r.Headers {
 		n += len(h.Key) + len(h.Value) + 8
 	}

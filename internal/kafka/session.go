@@ -214,6 +214,7 @@ func (s *session) claim(ctx context.Context, offsets map[string]map[int32]kgo.Of
 		s.mu.Lock()
 		if p := s.parts[tp]; p != nil {
 			p.progress.settled.Store(at.offset)
+			p.progress.seen(at.end)
 		}
 		s.mu.Unlock()
 		if resumed[tp.Topic] == nil {

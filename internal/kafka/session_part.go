@@ -41,6 +41,7 @@ func (s *session) begin(tp stream.TopicPartition) {
 	}
 	s.parts[tp] = p
 	s.mu.Unlock()
+	p.progress.opening.Store(true)
 	s.pause(tp)
 	s.openers.Go(func() {
 		defer close(p.opened)
@@ -56,6 +57,7 @@ func (s *session) openStage(p *part) {
 			if !p.retired {
 				p.stage = stage
 				p.mu.Unlock()
+				p.progress.opening.Store(false)
 				s.unpause(p.TopicPartition)
 				return
 			}

@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,12 +20,23 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// These tests wait for sessions and rebalances far more than they work.
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // cluster is what the tests need of a broker. The fake is nil on a real one.
 type cluster struct {
 	brokers []string
 	fake    *kfake.Cluster
+
+	once   sync.Once
+	reader *kafka.Log
+	asker  *kafka.Admin
 }
 
 // TestBroker runs the conformance suite against the broker the product embeds,
@@ -99,8 +111,10 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 func (c *cluster) config(t *testing.T) kafka.Config {
 	cfg := kafka.DefaultConfig()
 	cfg.Brokers = c.brokers
-	cfg.SessionTimeout = 3 * time.Second
-	cfg.TransactionTimeout = 3 * time.Second
+	// Short, because a third of it passes until a member hears of a rebalance;
+	// long, because a busy machine must not look like a dead member.
+	cfg.SessionTimeout = 5 * time.Second
+	cfg.TransactionTimeout = 5 * time.Second
 	cfg.RebalanceTimeout = 9 * time.Second
 	cfg.DrainTimeout = 2 * time.Second
 	cfg.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -134,14 +148,30 @@ func (c *cluster) topic(t *testing.T, partitions int32) string {
 
 var serial atomic.Int64 // names topics and groups apart on a real broker
 
+// log and admin are made once a cluster: tests poll through them.
 func (c *cluster) log(t *testing.T) *kafka.Log {
 	t.Helper()
-	l, err := kafka.NewLog(c.config(t))
-	if err != nil {
+	c.once.Do(func() { c.connect(t) })
+	return c.reader
+}
+
+func (c *cluster) admin(t *testing.T) *kafka.Admin {
+	t.Helper()
+	c.once.Do(func() { c.connect(t) })
+	return c.asker
+}
+
+func (c *cluster) connect(t *testing.T) {
+	t.Helper()
+	var err error
+	if c.reader, err = kafka.NewLog(c.config(t)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(l.Close)
-	return l
+	t.Cleanup(c.reader.Close)
+	if c.asker, err = kafka.NewAdmin(c.config(t)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.asker.Close)
 }
 
 func (c *cluster) producer(t *testing.T) *kafka.Producer {
@@ -205,11 +235,7 @@ func (c *cluster) fill(t *testing.T, topic string, partitions int32, from, n int
 // all returns the committed values of a topic, by partition in order.
 func (c *cluster) all(t *testing.T, topic string) map[int32][]string {
 	t.Helper()
-	l, err := kafka.NewLog(c.config(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := c.log(t)
 	_, partitions, err := l.Describe(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
@@ -230,12 +256,7 @@ func (c *cluster) all(t *testing.T, topic string) map[int32][]string {
 // committed returns the offsets of a group, -1 where there is none.
 func (c *cluster) committed(t *testing.T, group, topic string) map[int32]int64 {
 	t.Helper()
-	admin, err := kafka.NewAdmin(c.config(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close()
-	positions, err := admin.Positions(t.Context(), group, topic)
+	positions, err := c.admin(t).Positions(t.Context(), group, topic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,12 +270,7 @@ func (c *cluster) committed(t *testing.T, group, topic string) map[int32]int64 {
 // members counts the members of a group.
 func (c *cluster) members(t *testing.T, group string) int {
 	t.Helper()
-	admin, err := kafka.NewAdmin(c.config(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close()
-	g, err := admin.Group(t.Context(), group)
+	g, err := c.admin(t).Group(t.Context(), group)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,14 +313,14 @@ func (l *loop) stop(t *testing.T) {
 	})
 }
 
-// eventually waits until ok holds.
+// eventually waits until ok holds: milliseconds mostly, but tests share machines.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting: %s", what)
+			t.Fatalf("waited a minute for %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -241,6 +241,7 @@ func testTransactFaults(t *testing.T, c *cluster) {
 	}
 	f := func(name string, fault kfake.Fault) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newFake(t)
 			in, group := c.topic(t, 2), c.name(t)
 			stage := newCopier(t, c, 2)
@@ -266,7 +267,7 @@ func testTransactFaults(t *testing.T, c *cluster) {
 	f("TxnOffsetCommit_not_coordinator", kfake.Fault{Keys: key(kmsg.TxnOffsetCommit), Err: kerr.NotCoordinator, Count: 2})
 	f("Produce_fenced", kfake.Fault{Keys: key(kmsg.Produce), Err: kerr.ProducerFenced, When: transactional})
 	f("Produce_not_leader", kfake.Fault{Keys: key(kmsg.Produce), Err: kerr.NotLeaderForPartition, Count: 3, When: transactional})
-	f("InitProducerID_coordinator_loading", kfake.Fault{Keys: key(kmsg.EndTxn), Err: kerr.CoordinatorLoadInProgress, Count: 2})
+	f("EndTxn_coordinator_loading", kfake.Fault{Keys: key(kmsg.EndTxn), Err: kerr.CoordinatorLoadInProgress, Count: 2})
 	f("Heartbeat_unknown_member", kfake.Fault{Keys: key(kmsg.Heartbeat), Err: kerr.UnknownMemberID})
 	f("Heartbeat_illegal_generation", kfake.Fault{Keys: key(kmsg.Heartbeat), Err: kerr.IllegalGeneration, Count: 2})
 	f("Fetch_offset_out_of_range", kfake.Fault{Keys: key(kmsg.Fetch), Err: kerr.OffsetOutOfRange})

@@ -51,7 +51,7 @@ func (w Window) Run(ctx context.Context, handle stream.WindowHandler) error {
 	defer publisher.Close()
 	slots := make(chan struct{}, w.InFlight)
 	s := newMembership(w.Config, w.Group, w.Topic)
-	s.queueRecords, s.queueBytes = w.Span, 8<<20
+	s.queueRecords = w.Span
 	s.work = func(ctx context.Context, a *assignment) {
 		worker := &windowWorker{
 			assignment: a, span: w.Span, every: w.CommitInterval,

@@ -170,13 +170,8 @@ func testWindowMembers(t *testing.T, c *cluster) {
 		got := c.committed(t, group, in)
 		return got[0] == n && got[1] == n && got[2] == n && got[3] == n
 	})
-	values := c.values(t, out)
-	if len(values) != 4*n {
-		t.Errorf("%d results, want %d", len(values), 4*n)
-	}
-	for v, times := range values {
-		if times != 1 {
-			t.Errorf("%s was published %d times, want once: both members drained", v, times)
-		}
+	// At least once: a member that is starved of time may lose its session.
+	if n, want := len(c.values(t, out)), 4*n; n != want {
+		t.Errorf("%d results, want %d", n, want)
 	}
 }

@@ -1,0 +1,309 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// These tests run the workers without a broker, on the clock of a synctest
+// bubble: what is due when, to the millisecond.
+
+type testSink struct {
+	began time.Time
+	took  time.Duration
+
+	mu      sync.Mutex
+	fails   int
+	writes  []string // "at:first-last": when, and which offsets
+	commits []int64
+}
+
+// failing sets how many writes fail from now on.
+func (s *testSink) failing(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails = n
+}
+
+func (s *testSink) commit(_ context.Context, next int64, _ string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commits = append(s.commits, next)
+	return nil
+}
+
+// seen returns the writes and the commits so far.
+func (s *testSink) seen() (writes []string, commits []int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.writes), slices.Clone(s.commits)
+}
+
+func (s *testSink) Write(ctx context.Context, b stream.Batch, _ stream.Intend) error {
+	time.Sleep(s.took)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fails > 0 {
+		s.fails--
+		return errors.New("injected")
+	}
+	at := time.Since(s.began).Round(time.Millisecond)
+	s.writes = append(s.writes, at.String()+":"+span(b.Records))
+	return ctx.Err()
+}
+
+func (s *testSink) Close() error { return nil }
+
+func span(rs []stream.Record) string {
+	return slog.Int64Value(rs[0].Offset).String() + "-" + slog.Int64Value(rs[len(rs)-1].Offset).String()
+}
+
+// testWorker is a partition with a worker, and the member it needs around it.
+func testWorker(s *testSink, flush Flush, interval time.Duration) *rangeWorker {
+	m := &member{
+		membership: membership{group: "g", metrics: newMetrics(nil), log: newSampler(slog.New(slog.DiscardHandler)), queueBytes: 64 << 20},
+		end:        func(error) {}, owned: make(map[stream.TopicPartition]*assignment),
+	}
+	a := newAssignment(m, stream.TopicPartition{Topic: "t"}, start{})
+	a.queue.pause, a.queue.resume = func() {}, func() {}
+	s.began = time.Now()
+	return &rangeWorker{
+		assignment: a, flush: flush.withDefaults(),
+		open:     func(context.Context, stream.Claim) (stream.RangeSink, error) { return s, nil },
+		interval: func() time.Duration { return interval },
+		commit:   s.commit,
+	}
+}
+
+// records makes n records from offset first on.
+func records(first int64, n int) []*kgo.Record {
+	var rs []*kgo.Record
+	for i := range int64(n) {
+		rs = append(rs, &kgo.Record{Topic: "t", Offset: first + i, Value: []byte("v"), Timestamp: time.Now()})
+	}
+	return rs
+}
+
+func marker(offset int64) []*kgo.Record {
+	r := &kgo.Record{Topic: "t", Offset: offset}
+	r.Attrs = kgo.NewRecordAttrs(kgo.RecordAttrsOpts{Control: true})
+	return []*kgo.Record{r}
+}
+
+func TestRangeWorkerTiming(t *testing.T) {
+	type arrival struct {
+		at      time.Duration
+		records []*kgo.Record
+	}
+	f := func(what string, flush Flush, interval, took time.Duration, arrivals []arrival, want []string, wantCommits []int64) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			sink := &testSink{took: took}
+			w := testWorker(sink, flush, interval)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				w.run(w.ctx)
+			}()
+			for _, a := range arrivals {
+				time.Sleep(a.at - time.Since(sink.began))
+				w.queue.push(a.records, stream.TopicID{})
+			}
+			time.Sleep(time.Minute)
+			close(w.stopping)
+			<-done
+			writes, commits := sink.seen()
+			if !slices.Equal(writes, want) {
+				t.Errorf("%s: wrote %v, want %v", what, writes, want)
+			}
+			if !slices.Equal(commits, wantCommits) {
+				t.Errorf("%s: committed %v, want %v", what, commits, wantCommits)
+			}
+		})
+	}
+	flush := Flush{Rows: 100, Linger: 30 * time.Millisecond}
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
+	f("the first record waits for Linger only", flush, time.Second, 0,
+		[]arrival{{ms(0), records(0, 1)}},
+		[]string{"30ms:0-0"}, []int64{1})
+	f("records within Linger share a write", flush, time.Second, 0,
+		[]arrival{{ms(0), records(0, 1)}, {ms(20), records(1, 2)}},
+		[]string{"30ms:0-2"}, []int64{3})
+	f("writes keep the interval apart", flush, time.Second, 0,
+		[]arrival{{ms(0), records(0, 1)}, {ms(100), records(1, 1)}, {ms(900), records(2, 1)}},
+		[]string{"30ms:0-0", "1.03s:1-2"}, []int64{1, 3})
+	f("after a quiet interval Linger counts again", flush, time.Second, 0,
+		[]arrival{{ms(0), records(0, 1)}, {ms(5000), records(1, 1)}},
+		[]string{"30ms:0-0", "5.03s:1-1"}, []int64{1, 2})
+	f("a full range does not wait", flush, time.Second, 0,
+		[]arrival{{ms(0), records(0, 250)}},
+		[]string{"0s:0-99", "0s:100-199", "1s:200-249"}, []int64{100, 200, 250})
+	f("what arrives during a write is written next", flush, ms(50), ms(200),
+		[]arrival{{ms(0), records(0, 1)}, {ms(100), records(1, 1)}},
+		[]string{"230ms:0-0", "480ms:1-1"}, []int64{1, 2})
+	f("a marker alone is committed, not written", flush, time.Second, 0,
+		[]arrival{{ms(0), records(0, 1)}, {ms(10), marker(1)}, {ms(500), marker(2)}},
+		[]string{"30ms:0-0"}, []int64{2, 3})
+	f("a range goes up to the next record, over markers", flush, time.Second, 0,
+		[]arrival{{ms(0), slices.Concat(records(0, 100), marker(100), records(101, 1))}},
+		[]string{"0s:0-99", "1s:101-101"}, []int64{101, 102})
+	f("records below the position are left out", flush, time.Second, 0,
+		[]arrival{{ms(0), records(0, 3)}, {ms(10), records(1, 3)}},
+		[]string{"30ms:0-3"}, []int64{4})
+}
+
+func TestRangeWorkerTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &testSink{fails: 5}
+		w := testWorker(sink, Flush{}, time.Second)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.run(w.ctx)
+		}()
+		w.queue.push(records(0, 3), stream.TopicID{})
+		time.Sleep(50 * time.Millisecond)
+		if _, commits := sink.seen(); len(commits) > 0 {
+			t.Errorf("committed %v before the write succeeded", commits)
+		}
+		time.Sleep(time.Minute)
+		if writes, commits := sink.seen(); !slices.Equal(commits, []int64{3}) || len(writes) != 1 {
+			t.Errorf("committed %v after %v, want 3 after one write", commits, writes)
+		}
+		// A sink that fails for ever does not hold up the end.
+		sink.failing(1 << 30)
+		w.queue.push(records(3, 1), stream.TopicID{})
+		time.Sleep(time.Minute)
+		stopped := time.Now()
+		close(w.stopping)
+		<-done
+		if took := time.Since(stopped); took > 0 {
+			t.Errorf("took %v to stop between two tries", took)
+		}
+		if _, commits := sink.seen(); len(commits) != 1 {
+			t.Errorf("committed %v without a write", commits)
+		}
+	})
+}
+
+func TestAssignmentEnds(t *testing.T) {
+	f := func(what string, grace, work time.Duration, obeys bool, wantTook time.Duration) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			w := testWorker(&testSink{}, Flush{}, 0)
+			a := w.assignment
+			go func() {
+				defer close(a.done)
+				timer := time.NewTimer(work)
+				defer timer.Stop()
+				if obeys {
+					select {
+					case <-timer.C:
+					case <-a.ctx.Done():
+					}
+					return
+				}
+				<-timer.C
+			}()
+			began := time.Now()
+			a.finish(grace)
+			if took := time.Since(began); took != wantTook {
+				t.Errorf("%s: took %v, want %v", what, took, wantTook)
+			}
+			// Whatever the worker does now, it commits nothing.
+			if err := a.commit(context.Background(), 1, ""); !errors.Is(err, errGone) {
+				t.Errorf("%s: a commit after the end: %v, want errGone", what, err)
+			}
+			time.Sleep(time.Hour)
+		})
+	}
+	f("work in hand is finished", 5*time.Second, time.Second, true, time.Second)
+	f("work that takes too long is cut", 5*time.Second, time.Minute, true, 5*time.Second)
+	f("a lost partition is cut at once", 0, time.Minute, true, 0)
+	f("a worker that does not listen is not waited for", 5*time.Second, time.Minute, false, 5*time.Second+cancelGrace)
+}
+
+func TestQueueBounds(t *testing.T) {
+	paused, resumed := 0, 0
+	q := newQueue(10, func() int { return 1 << 20 }, 0)
+	q.pause, q.resume = func() { paused++ }, func() { resumed++ }
+	q.push(records(0, 9), stream.TopicID{})
+	if paused != 0 {
+		t.Error("paused below the limit")
+	}
+	q.push(records(9, 6), stream.TopicID{})
+	q.push(records(15, 1), stream.TopicID{})
+	if paused != 1 {
+		t.Errorf("paused %d times above the limit, want once", paused)
+	}
+	if rs, next := q.take(10, 1<<20); len(rs) != 10 || next != 10 || resumed != 0 {
+		t.Errorf("took %d up to %d, resumed %d times; want 10 up to 10, not resumed with 6 left of 10", len(rs), next, resumed)
+	}
+	if rs, next := q.take(2, 1<<20); len(rs) != 2 || next != 12 || resumed != 1 {
+		t.Errorf("took %d up to %d, resumed %d times; want 2 up to 12 and one", len(rs), next, resumed)
+	}
+	if rs, _ := q.take(10, 0); len(rs) != 1 {
+		t.Errorf("took %d records of more than 0 bytes, want the one that is always taken", len(rs))
+	}
+	bytes := newQueue(0, func() int { return 3 * (recordOverhead + 1) }, 0)
+	full := 0
+	bytes.pause = func() { full++ }
+	bytes.push(records(0, 2), stream.TopicID{})
+	bytes.push(records(2, 1), stream.TopicID{})
+	if full != 1 {
+		t.Errorf("paused %d times at the limit in bytes, want once", full)
+	}
+}
+
+func TestSamplerLeavesOutRepeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines countingHandler
+		s := newSampler(slog.New(&lines))
+		for range 25 {
+			s.warn("writing failed", "err", "x")
+			time.Sleep(time.Second)
+		}
+		s.warn("another", "err", "x")
+		if want := []int64{0, 9, 9, 0}; !slices.Equal(lines.repeats, want) {
+			t.Errorf("lines said %v repeats, want %v", lines.repeats, want)
+		}
+	})
+}
+
+type countingHandler struct {
+	slog.Handler
+	repeats []int64
+}
+
+func (h *countingHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *countingHandler) Handle(_ context.Context, r slog.Record) error {
+	n := int64(0)
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "repeats" {
+			n = a.Value.Int64()
+		}
+		return true
+	})
+	h.repeats = append(h.repeats, n)
+	return nil
+}
+
+func TestBackoffIsBounded(t *testing.T) {
+	for fails := range 100 {
+		d := backoff(fails, 100*time.Millisecond, 10*time.Second)
+		if d < 50*time.Millisecond || d > 10*time.Second {
+			t.Errorf("pause %d is %v, want within 50ms and 10s", fails, d)
+		}
+	}
+}
