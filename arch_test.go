@@ -117,7 +117,7 @@ var homes = map[string][]string{
 	"github.com/twmb/franz-go/":                    {"internal/kafka", "internal/embed"},
 	"github.com/twmb/franz-go/pkg/kgo":             {"internal/kafka"},
 	"github.com/twmb/franz-go/pkg/kadm":            {"internal/kafka"},
-	"github.com/twmb/franz-go/pkg/kmsg":            {"internal/kafka"},
+	"github.com/twmb/franz-go/pkg/kmsg":            {"internal/kafka", "internal/embed"},
 	"github.com/twmb/franz-go/pkg/kfake":           {"internal/embed"},
 	"github.com/twmb/franz-go/pkg/sr":              {"schemas/avro"},
 	"github.com/twmb/franz-go/pkg/sr/":             {"internal/embed"},

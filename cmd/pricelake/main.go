@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	_ "time/tzdata" // cron zones where the system has none: slim containers
 )
 
 func main() {

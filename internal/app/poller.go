@@ -40,6 +40,7 @@ func (a *App) runPoller(ctx context.Context) error {
 		Client:      client,
 		Calls:       pollerCalls{calls},
 		Reader:      newMappings(),
+		Limiter:     poller.NewLimits(accountPerSecond, accountBurst, perHost),
 		Requests:    finalDecoder[schemas.PollRequested]{requests, wrapping(poller.ErrUndecodable)},
 		Responses:   responses,
 		Polls:       polls,
@@ -52,6 +53,14 @@ func (a *App) runPoller(ctx context.Context) error {
 		InFlight: a.settings.Config.Poller.InFlight}
 	return both(ctx, calls.run, func(ctx context.Context) error { return window.Run(ctx, p.Handle) })
 }
+
+// What one account and one host see of this process at most, whatever the
+// catalog says: no keyless API takes more.
+const (
+	accountPerSecond = 10
+	accountBurst     = 20
+	perHost          = 16
+)
 
 // httpClient makes the guarded client of the poller and of `catalog try`.
 func (a *App) httpClient() *poller.Client {

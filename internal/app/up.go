@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -202,7 +203,9 @@ func (u *upRun) simulator() (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	sim := simulator.New(simulator.Config{Seed: uint64(u.opts.Seed), Rates: simulator.DefaultRates()})
+	sim := simulator.New(simulator.Config{
+		Seed: uint64(u.opts.Seed), Rates: simulator.DefaultRates(),
+		StateFile: filepath.Join(u.dir.Dir(), "simulator.json"), Log: u.log.With("part", "simulator")})
 	u.group.Add("simulator", func(ctx context.Context) error { return sim.Run(ctx, l) })
 	return "http://" + l.Addr().String(), nil
 }

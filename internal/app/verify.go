@@ -128,7 +128,7 @@ func (v *verifier) await(ctx context.Context, p kafka.Position) (kafka.Position,
 	if err != nil {
 		return p, err
 	}
-	for p.Committed <= last {
+	for last >= 0 && p.Committed <= last {
 		timer := time.NewTimer(waitStep)
 		select {
 		case <-ctx.Done():

@@ -1,4 +1,4 @@
-// Package config reads what people write: YAML files, strictly and with every
-// mistake told at once where it stands, and the configuration of a process from
-// file, environment and flags. It is the one package that knows YAML.
+// Package config is the configuration of a process and the one home of YAML:
+// strict files that report every mistake at once with its line, PRICELAKE_…
+// variables, and secrets that are only ever references.
 package config

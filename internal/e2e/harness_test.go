@@ -197,7 +197,11 @@ func (u *up) Stderr() string {
 // tool runs a pricelake command against the data dir of u and returns its
 // standard output.
 func (u *up) tool(args ...string) (string, error) {
-	cmd := exec.Command(pricelake(u.t), append(args, "--data-dir", u.dir)...)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, pricelake(u.t), append(args, "--data-dir", u.dir)...)
+	// Told to stop, the Go runtime says where it was.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
 	cmd.Env = cleanEnv()
 	out, err := cmd.Output()
 	var exit *exec.ExitError

@@ -76,9 +76,9 @@ func demoCalls(u *up) []ledgercheck.Call {
 		if err := json.Unmarshal([]byte(line), &def); err != nil {
 			u.t.Fatalf("%v: %s", err, line)
 		}
-		call := ledgercheck.Call{ID: def.CallID, URL: def.Request.URL, MaxAttempts: int(def.Request.MaxAttempts)}
-		for _, s := range def.Symbols {
-			call.Symbols = append(call.Symbols, ledgercheck.Symbol{Symbol: s.Symbol, Aliases: s.Aliases, Instrument: s.Instrument})
+		call, err := ledgercheck.CallOf(&def, time.Now())
+		if err != nil {
+			u.t.Fatal(err)
 		}
 		calls = append(calls, call)
 	}
@@ -147,14 +147,14 @@ func readLake(u *up) ledgercheck.Lake {
 	}
 	lake.Polls = readPolls(u)
 	lake.Prices = readPrices(u)
-	for _, r := range u.mustQuery(`SELECT reject_id, reason, response_id FROM prices_rejected`) {
+	for _, r := range u.mustQuery(`SELECT reject_id, reason, response_id, toUnixTimestamp64Micro(fetched_at) AS fetched FROM prices_rejected`) {
 		c := cells(r)
-		lake.Rejected = append(lake.Rejected, ledgercheck.Rejected{RejectID: c.text("reject_id"), Reason: c.text("reason"), ResponseID: c.text("response_id")})
+		lake.Rejected = append(lake.Rejected, ledgercheck.Rejected{RejectID: c.text("reject_id"), Reason: c.text("reason"), ResponseID: c.text("response_id"), FetchedAt: c.micros("fetched")})
 	}
-	for _, r := range u.mustQuery(`SELECT dead_letter_id, reason, call_id, correlation_id, attempts FROM dead_letters`) {
+	for _, r := range u.mustQuery(`SELECT dead_letter_id, reason, call_id, correlation_id, attempts, toUnixTimestamp64Micro(failed_at) AS failed FROM dead_letters`) {
 		c := cells(r)
 		lake.DeadLetters = append(lake.DeadLetters, ledgercheck.DeadLetter{DeadLetterID: c.text("dead_letter_id"), Reason: c.text("reason"),
-			CallID: c.text("call_id"), CorrelationID: c.text("correlation_id"), Attempts: c.number("attempts")})
+			CallID: c.text("call_id"), CorrelationID: c.text("correlation_id"), Attempts: c.number("attempts"), FailedAt: c.micros("failed")})
 	}
 	return lake
 }
@@ -190,14 +190,14 @@ func readPrices(u *up) []ledgercheck.Price {
 	var prices []ledgercheck.Price
 	rows := u.mustQuery(`SELECT event_id, revision, withdrawn, provider, call_id, instrument, kind, rate_type, toString(price) AS price, toString(bid) AS bid,
 		toString(ask) AS ask, toString(size) AS size, toUnixTimestamp64Micro(event_time) AS event_micros, event_time_kind, toString(value_date) AS value_date,
-		trade_id, bitTest(quality, 0) AS rounded, poll_id, response_id FROM prices`)
+		trade_id, bitTest(quality, 0) AS rounded, poll_id, response_id, toUnixTimestamp64Micro(fetched_at) AS fetched FROM prices`)
 	for _, r := range rows {
 		c := cells(r)
 		prices = append(prices, ledgercheck.Price{EventID: c.text("event_id"), Revision: c.number("revision"), Withdrawn: c.text("withdrawn") == "true",
 			Provider: c.text("provider"), CallID: c.text("call_id"), Instrument: c.text("instrument"), Kind: c.text("kind"), RateType: c.text("rate_type"),
 			Price: c.text("price"), Bid: c.text("bid"), Ask: c.text("ask"), Size: c.text("size"), EventTime: c.micros("event_micros"),
 			EventTimeKind: c.text("event_time_kind"), ValueDate: c.text("value_date"), TradeID: c.text("trade_id"), Rounded: c.number("rounded") == 1,
-			PollID: c.text("poll_id"), ResponseID: c.text("response_id")})
+			PollID: c.text("poll_id"), ResponseID: c.text("response_id"), FetchedAt: c.micros("fetched")})
 	}
 	return prices
 }
