@@ -35,6 +35,11 @@ type Config struct {
 	// on the server and here.
 	DialTimeout   time.Duration
 	InsertTimeout time.Duration
+	// StallTimeout is how long the server waits for the data of an INSERT that
+	// has begun, in whole seconds. ClickHouse notices that such a query was
+	// killed only when data comes or this time has passed (twice, and a second
+	// each): a successor of a process that is frozen, not dead, waits for it.
+	StallTimeout time.Duration
 }
 
 // DefaultConfig is a server on this machine.
@@ -46,6 +51,7 @@ func DefaultConfig() Config {
 		MaxConnections: 8,
 		DialTimeout:    5 * time.Second,
 		InsertTimeout:  time.Minute,
+		StallTimeout:   5 * time.Second,
 	}
 }
 
@@ -61,8 +67,8 @@ func (c Config) Validate() error {
 	if c.MaxConnections < 2 {
 		errs = append(errs, fmt.Errorf("max connections %d: want 2 or more, one is needed to end what another does", c.MaxConnections))
 	}
-	if c.DialTimeout <= 0 || c.InsertTimeout < time.Second {
-		errs = append(errs, errors.New("timeouts: want a dial timeout above zero and an insert timeout of a second or more"))
+	if c.DialTimeout <= 0 || c.InsertTimeout < time.Second || c.StallTimeout < time.Second {
+		errs = append(errs, errors.New("timeouts: want a dial timeout above zero, an insert and a stall timeout of a second or more"))
 	}
 	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"testing"
+	"time"
 
 	"github.com/pricelake/pricelake/internal/embed/embedtest"
 )
@@ -14,6 +15,7 @@ func openLake(t testing.TB) *Lake {
 	config.Address = ch.NativeAddr()
 	config.User, config.Password = ch.Owner().User, ch.Owner().Password
 	config.Database = embedtest.Database(t)
+	config.StallTimeout = time.Second
 	l, err := Open(config)
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,8 @@ func (l *Lake) insertSettings(token string) clickhouse.Settings {
 		// What is not done by then will not be done.
 		"max_execution_time":    int(l.config.InsertTimeout.Seconds()),
 		"timeout_overflow_mode": "throw",
+		"receive_timeout":       int(l.config.StallTimeout.Seconds()),
+		"poll_interval":         1,
 	}
 }
 

@@ -18,6 +18,10 @@ import (
 // does not say.
 const defaultRetentionDays = 90
 
+// fenceSlack is how long an INSERT that has its data may take to notice that it
+// was killed.
+const fenceSlack = 10 * time.Second
+
 // Options are the dependencies of a Sink. All are needed but Retention.
 type Options struct {
 	Decoders Decoders
@@ -128,8 +132,11 @@ func (s *Sink) name(b sinks.Block, month int) string {
 }
 
 // Fence implements sinks.Fencer. It ends INSERTs of this user only: others need
-// more rights, and nobody else writes under these names.
+// more rights, and nobody else writes under these names. One that waits for data
+// of a process that hangs takes Config.StallTimeout to end.
 func (s *Sink) Fence(ctx context.Context, p sinks.Partition) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*(s.lake.config.StallTimeout+time.Second)+fenceSlack)
+	defer cancel()
 	// The literal is safe: the prefix is made of an id, a number and the
 	// cluster's name, whose quotes are doubled. KILL takes no parameters.
 	literal := "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s.prefix(p)) + "'"

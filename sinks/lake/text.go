@@ -12,6 +12,7 @@ import (
 // and says false for a null. Numbers are exact: decimals and wide integers come
 // as types that print all their digits.
 func textOf(v reflect.Value, typ string) (string, bool) {
+	typ = unwrapped(typ)
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {
 			return "", false
@@ -98,13 +99,12 @@ func mapText(v reflect.Value, typ string) string {
 
 // elementText writes a value inside another: what is text there has quotes.
 func elementText(v reflect.Value, typ string) string {
-	typ = unwrapped(typ)
 	text, ok := textOf(v, typ)
 	if !ok {
 		return "NULL"
 	}
 	for _, number := range []string{"Int", "UInt", "Float", "Decimal", "Bool", "Array", "Tuple", "Map"} {
-		if strings.HasPrefix(typ, number) {
+		if strings.HasPrefix(unwrapped(typ), number) {
 			return text
 		}
 	}
