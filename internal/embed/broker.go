@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
@@ -23,6 +24,10 @@ type Broker struct {
 	addr    string
 	cluster *kfake.Cluster
 	log     *brokerLog
+	undo    *undo
+
+	closeOnce sync.Once
+	closeErr  error
 
 	mu    sync.Mutex
 	space error // why there is too little room, nil when there is enough
@@ -42,17 +47,25 @@ func StartBroker(ctx context.Context, cfg BrokerConfig) (*Broker, error) {
 	if _, err := b.checkSpace(); err != nil {
 		return nil, err
 	}
+	if err := recoverLog(b.dir, cfg.Logger); err != nil {
+		return nil, fmt.Errorf("recovering the broker's log in %q: %w", b.dir, err)
+	}
+	openTxns := hasOpenTransactions(b.dir)
 	inner, err := cfg.Addresses.Listen(ServiceKafka, cfg.Addr, kafkaPort)
 	if err != nil {
 		return nil, err
 	}
 	gate := newGatedListener(inner)
 	b.addr = inner.Addr().String()
-	openTxns := hasOpenTransactions(b.dir)
 	b.cluster, err = kfake.NewCluster(b.options(gate)...)
 	if err != nil {
 		return nil, fmt.Errorf("starting the broker on %q: %w", b.dir, err)
 	}
+	if b.undo, err = openUndo(b.dir); err != nil {
+		b.cluster.Close()
+		return nil, err
+	}
+	b.cluster.ControlKey(kmsg.EndTxn.Int16(), b.beforeCommit)
 	// Compaction looks past the last stable offset: a key whose newer value
 	// sits in a transaction that is aborted later would be lost. So it runs
 	// here only, before any client, and not when a transaction is open.
@@ -71,7 +84,10 @@ func (b *Broker) options(l net.Listener) []kfake.Opt {
 	// (a null list where it wants an empty one); without that request it
 	// falls back to plain metadata.
 	versions := kversion.Stable()
-	versions.SetMaxKeyVersion(describeTopicPartitionsKey, -1)
+	versions.SetMaxKeyVersion(kmsg.DescribeTopicPartitions.Int16(), -1)
+	// Nobody collects what clients would push.
+	versions.SetMaxKeyVersion(kmsg.GetTelemetrySubscriptions.Int16(), -1)
+	versions.SetMaxKeyVersion(kmsg.PushTelemetry.Int16(), -1)
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("pricelake"),
@@ -93,7 +109,14 @@ func (b *Broker) options(l net.Listener) []kfake.Opt {
 	return opts
 }
 
-const describeTopicPartitionsKey = 75
+// beforeCommit is called by the broker's loop before it acts on the end of a
+// transaction, and leaves the acting to it.
+func (b *Broker) beforeCommit(req kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the broker's signature
+	if err := b.undo.before(req); err != nil {
+		b.log.fail(fmt.Sprintf("noting a commit: %v", err))
+	}
+	return nil, nil, false
+}
 
 // Addr is the host:port that clients bootstrap from.
 func (b *Broker) Addr() string { return b.addr }
@@ -166,11 +189,18 @@ func (b *Broker) checkSpace() (free uint64, err error) {
 	return free, nil
 }
 
-// Close writes everything to disk and ends the broker. The error says that
-// something could not be written.
+// Close writes everything to disk and ends the broker; a second call only
+// repeats the first one's answer. The error says that something could not be
+// written.
 func (b *Broker) Close() error {
-	b.cluster.Close()
-	return b.log.failure()
+	b.closeOnce.Do(func() {
+		b.cluster.Close()
+		if b.closeErr = b.log.failure(); b.closeErr != nil {
+			return // the next start has to treat this one as crashed
+		}
+		b.closeErr = b.undo.close()
+	})
+	return b.closeErr
 }
 
 // hasOpenTransactions reports whether the last clean stop left transactions

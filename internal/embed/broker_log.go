@@ -42,6 +42,11 @@ func (l *brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
 		l.logger.Debug("broker", "message", text)
 		return
 	}
+	l.fail(text)
+}
+
+// fail takes down that a write failed.
+func (l *brokerLog) fail(text string) {
 	l.logger.Error("the broker could not write", "message", text)
 	l.once.Do(func() {
 		l.err = fmt.Errorf("the broker could not write to its log (%s): free some space, then start again", text)

@@ -30,6 +30,9 @@ type owned struct {
 }
 
 func parentMain() int {
+	if os.Getenv(loopEnv) != "" {
+		return commitLoop(os.Getenv(parentEnv))
+	}
 	ch, err := own(os.Getenv(parentEnv))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
