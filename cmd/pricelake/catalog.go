@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -216,7 +217,7 @@ catalog if one is running, else in the shipped one.`,
 					return usageError{fmt.Errorf("--fetched-at %q: write a time such as 2026-01-31T12:00:00Z", fetchedAt)}
 				}
 			}
-			tried, err := app.Try(cmd.Context(), s, c.toolLogger(), call, opts)
+			tried, err := app.Try(cmd.Context(), s, slog.New(slog.DiscardHandler), call, opts) // the attempts are in the result
 			if err != nil {
 				return err
 			}

@@ -40,6 +40,8 @@ type cli struct {
 	stderr io.Writer
 	env    []string
 	flags  globalFlags
+	// hint is what a failure probably comes from: nothing was found to talk to.
+	hint string
 }
 
 type globalFlags struct {
@@ -70,6 +72,9 @@ func (c *cli) exit(err error) int {
 	}
 	if !errors.As(err, new(printedError)) {
 		fmt.Fprintf(c.stderr, "pricelake: %s\n", err)
+		if c.hint != "" && !errors.As(err, new(usageError)) && !errors.As(err, new(checkError)) {
+			fmt.Fprintln(c.stderr, c.hint)
+		}
 	}
 	switch {
 	case errors.As(err, new(checkError)):

@@ -48,7 +48,20 @@ func (c *cli) settings() (app.Settings, error) {
 			return app.Settings{}, usageError{fmt.Errorf("clickhouse.password: %w", err)}
 		}
 	}
+	if found == nil && c.flags.config == "" && !c.configured() {
+		c.hint = "no running lake was found: start one with `pricelake up`, name its --data-dir, or name your servers (PRICELAKE_KAFKA_BROKERS, PRICELAKE_REGISTRY_URL, PRICELAKE_CLICKHOUSE_ADDR)"
+	}
 	return app.Settings{Config: cfg, ClickHousePassword: password, Getenv: c.getenv}, nil
+}
+
+// configured says that the environment names servers or a file.
+func (c *cli) configured() bool {
+	for _, name := range []string{"PRICELAKE_CONFIG", "PRICELAKE_KAFKA_BROKERS", "PRICELAKE_REGISTRY_URL", "PRICELAKE_CLICKHOUSE_ADDR"} {
+		if c.getenv(name) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // overlay applies the file, the environment and the global flags.

@@ -68,12 +68,16 @@ func (a *App) httpClient() *poller.Client {
 }
 
 func newHTTPClient(s Settings) *poller.Client {
-	cfg := poller.ClientConfig{Secrets: poller.Secrets{Env: lookup(s.Getenv), ReadFile: os.ReadFile}, Now: time.Now}
-	if s.Config.Poller.AllowPrivate {
-		cfg.Dial = poller.PublicOrLoopback()
-	}
-	return poller.NewClient(cfg)
+	return poller.NewClient(poller.ClientConfig{
+		Secrets:      poller.Secrets{Env: lookup(s.Getenv), ReadFile: os.ReadFile},
+		AllowPrivate: s.Config.Poller.AllowPrivate,
+		Now:          time.Now,
+	})
 }
+
+// LoopbackHosts are the ways to write this machine's own address. A catalog that
+// does so means it; a name that merely resolves to it is refused.
+func LoopbackHosts() []string { return []string{"127.0.0.1", "localhost", "::1"} }
 
 // lookup makes an environment look-up of a getenv: an empty variable is none.
 func lookup(getenv func(string) string) func(string) (string, bool) {

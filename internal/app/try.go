@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/stream"
@@ -89,6 +90,7 @@ func trySaved(ctx context.Context, call *schemas.CallDefined, req schemas.PollRe
 		return mapped(ctx, call, resp, finished)
 	}
 	reading := newMappings().Read(call, resp)
+	finished.Requested = int32(len(reading.Symbols))
 	finished.Outcome, finished.Error = reading.Outcome, reading.Error
 	finished.Symbols, finished.Unlisted = reading.Symbols, reading.Unlisted
 	for _, s := range reading.Symbols {
@@ -107,6 +109,8 @@ func trySaved(ctx context.Context, call *schemas.CallDefined, req schemas.PollRe
 // tryLive polls with the poller itself; its codecs only take note of what it
 // would publish.
 func tryLive(ctx context.Context, s Settings, log *slog.Logger, call *schemas.CallDefined, req schemas.PollRequested) (*Tried, error) {
+	// Whoever tries a call is at this machine already.
+	s.Config.Poller.AllowPrivate = append(s.Config.Poller.AllowPrivate, LoopbackHosts()...)
 	client := newHTTPClient(s)
 	defer client.Close()
 	var last *schemas.ResponseReceived
@@ -134,11 +138,11 @@ func tryLive(ctx context.Context, s Settings, log *slog.Logger, call *schemas.Ca
 
 // mapped adds the events that the last answer would become.
 func mapped(ctx context.Context, call *schemas.CallDefined, resp *schemas.ResponseReceived, finished schemas.PollFinished) (*Tried, error) {
-	t := &Tried{PollFinished: finished, Method: call.Request.Method, URL: call.Request.URL}
+	t := &Tried{PollFinished: finished, Method: call.Request.Method, URL: fullURL(&call.Request)}
 	if resp == nil {
 		return t, nil
 	}
-	t.URL, t.BodyBytes, t.ContentType = resp.URL, len(resp.Body), resp.Headers["content-type"]
+	t.BodyBytes, t.ContentType = len(resp.Body), resp.Headers["content-type"]
 	n := normalize.Normalizer{Calls: oneCall{call}, Reader: newMappings()}
 	events, err := n.Process(ctx, *resp)
 	if err != nil {
@@ -152,6 +156,19 @@ func mapped(ctx context.Context, call *schemas.CallDefined, resp *schemas.Respon
 		}
 	}
 	return t, nil
+}
+
+// fullURL is the request's URL with its query as the catalog has it: secrets
+// are references there.
+func fullURL(r *schemas.CallRequest) string {
+	if len(r.Query) == 0 {
+		return r.URL
+	}
+	query := url.Values{}
+	for k, v := range r.Query {
+		query.Set(k, v)
+	}
+	return r.URL + "?" + query.Encode()
 }
 
 // oneCall is a catalog of one call.

@@ -50,6 +50,7 @@ func UpDefaults() config.Config {
 	c.Kafka.SessionTimeout = 6 * time.Second
 	c.Kafka.TransactionTimeout = 6 * time.Second
 	c.Admin.Addr = ""
+	c.Poller.AllowPrivate = LoopbackHosts()
 	c.Lake.FlushInterval = 500 * time.Millisecond
 	c.Lake.OtherFlushInterval = time.Second
 	return c
@@ -167,8 +168,6 @@ func (u *upRun) prepare(ctx context.Context, getenv func(string) string) error {
 	cfg.Registry.URL = u.registry.URL()
 	cfg.ClickHouse.Addr = u.clickhouse.NativeAddr()
 	cfg.ClickHouse.User = u.clickhouse.Owner().User
-	// The demo's calls go to the simulator, which is on this machine.
-	cfg.Poller.AllowPrivate = cfg.Poller.AllowPrivate || u.opts.Demo
 	metrics := ops.NewRegistry(u.opts.Version)
 	a, err := New(Settings{Config: cfg, ClickHousePassword: u.clickhouse.Owner().Password, Getenv: getenv}, u.log, metrics)
 	if err != nil {

@@ -62,8 +62,10 @@ type ClickHouse struct {
 
 // Poller configures the poller.
 type Poller struct {
-	InFlight     int  `yaml:"in_flight"`     // polls under way at once in this process
-	AllowPrivate bool `yaml:"allow_private"` // let calls reach private and loopback addresses
+	InFlight int `yaml:"in_flight"` // polls under way at once in this process
+	// AllowPrivate names hosts, "host" or "host:port", that calls may reach on
+	// private or loopback addresses. All others must have public ones.
+	AllowPrivate []string `yaml:"allow_private"`
 }
 
 // Processor configures normalizer and deduplicator.

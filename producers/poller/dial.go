@@ -19,7 +19,7 @@ import (
 type DialPolicy func(addr netip.Addr, port uint16) error
 
 // errDenied is wrapped by every refusal of a DialPolicy of this package.
-var errDenied = errors.New("the address is not allowed for API calls")
+var errDenied = errors.New("API calls may not go there; name the host in poller.allow_private if it is meant")
 
 func denied(addr netip.Addr, why string) error {
 	return fmt.Errorf("%s is %s: %w", addr, why, errDenied)

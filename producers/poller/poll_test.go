@@ -228,7 +228,7 @@ func TestSetupFailures(t *testing.T) {
 	f(func(r *rig) { r.def.Request.URL = "http:///nothing" }, "names no host")
 	f(func(r *rig) { r.def.Request.URL = "http://a b/" }, "cannot be read")
 	f(func(r *rig) { r.def.Request.Method = "GET /" }, "making a")
-	f(func(r *rig) { r.client.Dial = nil }, "not allowed")
+	f(func(r *rig) { r.client.Dial = nil }, "may not go there")
 }
 
 func TestRequestsThatAreNoPolls(t *testing.T) {

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// invoke runs the program with no `up` to be found on this machine.
+func invoke(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errOut strings.Builder
+	env := []string{"HOME=" + t.TempDir()}
+	code = run(context.Background(), args, env, strings.NewReader(stdin), &out, &errOut)
+	return code, out.String(), errOut.String()
+}
+
+func TestExitCodes(t *testing.T) {
+	f := func(want int, message string, args ...string) {
+		t.Helper()
+		code, _, stderr := invoke(t, "", args...)
+		if code != want || !strings.Contains(stderr, message) {
+			t.Errorf("%v: exit %d, want %d; said %q, want it to contain %q", args, code, want, stderr, message)
+		}
+	}
+	f(exitOK, "", "version")
+	f(exitOK, "", "--help")
+	f(exitOK, "", "catalog")
+	f(exitUsage, "unknown flag: --nonsense; see `pricelake sql --help`", "sql", "--nonsense")
+	f(exitUsage, `"fly" is no command`, "catalog", "fly")
+	f(exitUsage, "no role \"nobody\"; the roles are scheduler, poller, normalizer, deduplicator, lake", "run", "nobody")
+	f(exitUsage, "there is no configuration file", "--config", "/nonexistent.yaml", "status")
+	f(exitUsage, "write table, tsv, csv or json", "sql", "--format", "xml", "SELECT 1")
+	f(exitUsage, "no query", "sql")
+	f(exitUsage, "name dead letters by id, or give --all", "dlq", "replay")
+	f(exitUsage, "", "dlq", "show", "not-an-id")
+	f(exitUsage, "no call \"nothing\" in the catalog; it has", "catalog", "try", "nothing")
+	f(exitCheck, "problems in the catalog", "catalog", "validate", "/nonexistent.yaml")
+
+	var errOut strings.Builder
+	env := []string{"HOME=" + t.TempDir(), "PRICELAKE_CLICKHOUSE_ADDR=127.0.0.1:1"}
+	code := run(context.Background(), []string{"sql", "SELECT 1"}, env, strings.NewReader(""), &strings.Builder{}, &errOut)
+	if code != exitFailed || !strings.Contains(errOut.String(), "connection refused") {
+		t.Errorf("a server that is away: exit %d, %q", code, errOut.String())
+	}
+}
+
+func TestEveryCommandHasHelpWithExamples(t *testing.T) {
+	c := &cli{out: newPrinter(&strings.Builder{})}
+	for _, cmd := range c.root().Commands() {
+		for _, leaf := range append(cmd.Commands(), cmd) {
+			if leaf.HasSubCommands() {
+				continue
+			}
+			if leaf.Short == "" || leaf.Example == "" {
+				t.Errorf("%s lacks a description or examples", leaf.CommandPath())
+			}
+		}
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	code, out, _ := invoke(t, "", "__complete", "run", "")
+	if code != exitOK || !strings.Contains(out, "deduplicator") {
+		t.Errorf("completion of `run`: exit %d, %q", code, out)
+	}
+}
+
+// TestTenMistakes runs one catalog with ten mistakes through the command a user
+// has.
+func TestTenMistakes(t *testing.T) {
+	file := filepath.Join("..", "..", "producers", "catalog", "testdata", "bad", "ten-mistakes.yaml")
+	code, out, _ := invoke(t, "", "catalog", "validate", "--json", file)
+	if code != exitCheck {
+		t.Errorf("exit %d, want %d", code, exitCheck)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) < 10 {
+		t.Errorf("%d problems, want ten:\n%s", len(lines), out)
+	}
+	for _, line := range lines {
+		var p struct {
+			Line          int
+			Message, Hint string
+		}
+		if err := json.Unmarshal([]byte(line), &p); err != nil || p.Line == 0 || p.Message == "" || p.Hint == "" {
+			t.Errorf("a problem without line, message or hint: %s", line)
+		}
+	}
+}
+
+func TestTrySavedAnswer(t *testing.T) {
+	answer := filepath.Join(t.TempDir(), "answer.json")
+	body := `{"error":[],"result":{"XBTUSDT":{"a":["101.25","1","1.0"],"b":["101.125","1","1.0"],"c":["101.2","0.1"]}}}`
+	if err := os.WriteFile(answer, []byte(body), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, stderr := invoke(t, "", "catalog", "try", "kraken-ticker", "--response", answer, "--json", "--fetched-at", "2026-01-02T03:04:05Z")
+	if code != exitOK {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	var price map[string]any
+	if err := json.Unmarshal([]byte(out), &price); err != nil {
+		t.Fatalf("want one object on one line: %v: %s", err, out)
+	}
+	for field, want := range map[string]any{"instrument": "BTC-USDT", "kind": "ticker", "rate_type": "last", "price": "101.2", "bid": "101.125", "ask": "101.25",
+		"event_time": "2026-01-02T03:04:05Z", "event_time_kind": "fetched", "value_date": nil} {
+		if price[field] != want {
+			t.Errorf("%s is %v, want %v", field, price[field], want)
+		}
+	}
+	if err := os.WriteFile(answer, []byte("<html>maintenance</html>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr = invoke(t, "", "catalog", "try", "kraken-ticker", "--response", answer)
+	if code != exitCheck || !strings.Contains(stderr, "unparsable") {
+		t.Errorf("a web page: exit %d, %q", code, stderr)
+	}
+}
