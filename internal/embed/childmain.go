@@ -47,7 +47,7 @@ func runChild(args []string) error {
 		return fmt.Errorf("loading %q: %w", *path, err)
 	}
 	if err := confine(*dir, *connect); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: not confined: %v\n", ChildCommand, err)
+		fmt.Fprintf(os.Stderr, "%s: %s: %v\n", ChildCommand, notConfined, err)
 	}
 	var run func(argc int32, argv **byte) uintptr
 	purego.RegisterLibFunc(&run, library, "chdb_query_cmdline")

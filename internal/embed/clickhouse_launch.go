@@ -49,6 +49,9 @@ func (c *ClickHouse) launch(ctx context.Context) error {
 		return err
 	}
 	c.cfg.Logger.Debug("ClickHouse answers", "pid", ch.pid, "after", time.Since(started).Round(time.Millisecond))
+	if c.logs.contain(notConfined) {
+		c.cfg.Logger.Warn("the kernel cannot confine ClickHouse: who has a password of it can read the files of this account", "why", c.logs.lastWords())
+	}
 	c.mu.Lock()
 	c.child, c.unready = ch, nil
 	c.mu.Unlock()

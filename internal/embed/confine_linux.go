@@ -34,7 +34,7 @@ const (
 func confine(dir string, connect bool) error {
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 || abi < minLandlock {
-		return fmt.Errorf("the kernel has no Landlock of version %d (it has %d): SQL users can read the files of this account", minLandlock, int(abi)) //nolint:gosec // small
+		return fmt.Errorf("the kernel has no Landlock of version %d (it has %d)", minLandlock, int(abi)) //nolint:gosec // small
 	}
 	tree := uint64(treeRights)
 	if abi >= 3 {

@@ -6,5 +6,5 @@ import "errors"
 
 // confine says that this system has no means for it.
 func confine(string, bool) error {
-	return errors.New("only Linux can confine the engine: SQL users can read the files of this account")
+	return errors.New("only Linux can confine the engine")
 }

@@ -30,3 +30,6 @@ var ErrUnavailable = errors.New("this build has no embedded services (build tag 
 // ChildCommand is the hidden sub-command under which a binary has to call
 // ChildMain with the arguments that follow it.
 const ChildCommand = "clickhouse-child"
+
+// notConfined is how the child says, in its log, that confine failed.
+const notConfined = "not confined"

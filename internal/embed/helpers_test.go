@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"github.com/pricelake/pricelake/internal/embed"
 	"github.com/pricelake/pricelake/internal/embed/embedtest"
 )
+
+var quiet = slog.New(slog.DiscardHandler)
 
 // await waits until ok holds, for ten seconds at most.
 func await(t *testing.T, what string, ok func() bool) {

@@ -1,8 +1,9 @@
+//go:build !noembed && unix
+
 package embed_test
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"testing"
 
@@ -22,5 +23,3 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(code)
 }
-
-var quiet = slog.New(slog.DiscardHandler)

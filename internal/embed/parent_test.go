@@ -1,3 +1,5 @@
+//go:build !noembed && unix
+
 package embed_test
 
 import (
