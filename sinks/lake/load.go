@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/sinks"
 )
@@ -51,12 +50,14 @@ type nativeColumn struct {
 func (t *table[T]) load(ctx context.Context, b sinks.Block, base origin) ([]part, error) {
 	filling := map[int]*filling[T]{}
 	var refused []sinks.Refusal
+	v, from, zero := new(T), &base, *new(T)
 	for i := range b.Records {
 		r := &b.Records[i]
-		var v T
-		err := t.read(ctx, r, &v)
+		*v = zero
+		err := t.read(ctx, r, v)
 		if err == nil {
-			err = t.fill(filling, &v, at(base, r))
+			from.offset, from.recordedAt = r.Offset, r.Timestamp
+			err = t.fill(filling, v, from)
 		}
 		if err == nil {
 			continue
@@ -84,7 +85,8 @@ type filling[T any] struct {
 	fetched []time.Time
 }
 
-func (t *table[T]) fill(all map[int]*filling[T], v *T, from origin) error {
+// fill adds the row of v to the filling of its month.
+func (t *table[T]) fill(all map[int]*filling[T], v *T, from *origin) error {
 	month := 0
 	if t.month != nil {
 		month = yyyymm(t.month(v))
@@ -102,7 +104,7 @@ func (t *table[T]) fill(all map[int]*filling[T], v *T, from origin) error {
 		}
 	}
 	for i := range f.columns {
-		f.columns[i].add(v, &from)
+		f.columns[i].add(v, from)
 	}
 	f.rows++
 	if p, ok := any(v).(*schemas.Price); ok {
@@ -123,11 +125,6 @@ func (t *table[T]) part(month int, f *filling[T]) part {
 		t.spare.Put(f.columns)
 	}
 	return p
-}
-
-func at(base origin, r *stream.Record) origin {
-	base.offset, base.recordedAt = r.Offset, r.Timestamp
-	return base
 }
 
 // yyyymm is ClickHouse's toYYYYMM.

@@ -59,6 +59,8 @@ type Verification struct {
 	table  Table
 	report Report
 	chunk  []int64
+	// chunkSize is verifyChunk but in tests.
+	chunkSize int
 	// next is the first offset that has not been compared.
 	next   int64
 	latest map[string]int64 // of a compacted topic
@@ -70,7 +72,7 @@ func (l *Lake) Verify(of sinks.Partition) (*Verification, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Verification{lake: l, of: of, table: t, next: -1, report: Report{Topic: of.Topic, Partition: of.Number, Table: t.Name}}
+	v := &Verification{lake: l, of: of, table: t, next: -1, chunkSize: verifyChunk, report: Report{Topic: of.Topic, Partition: of.Number, Table: t.Name}}
 	if t.Latest {
 		v.latest = map[string]int64{}
 	}
@@ -85,7 +87,7 @@ func (v *Verification) Record(ctx context.Context, r *stream.Record) error {
 		return nil
 	}
 	v.chunk = append(v.chunk, r.Offset)
-	if len(v.chunk) < verifyChunk {
+	if len(v.chunk) < v.chunkSize {
 		return nil
 	}
 	return v.compare(ctx)
