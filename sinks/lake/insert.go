@@ -15,6 +15,12 @@ import (
 // server knew the name and dropped the block: the rows may be there, or may have
 // been lost with a server that died between noting the name and keeping them.
 func (l *Lake) insert(ctx context.Context, p *part, name string) (repeat bool, err error) {
+	select {
+	case l.inserts <- struct{}{}:
+		defer func() { <-l.inserts }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.config.InsertTimeout)
 	defer cancel()
 	ctx = clickhouse.Context(ctx,

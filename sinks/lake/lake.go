@@ -29,8 +29,9 @@ type Config struct {
 	User     string
 	Password string
 	Database string
-	// MaxConnections bounds the connections of one Lake.
-	MaxConnections int
+	// MaxInserts bounds the INSERTs under way at once, and with them memory: a
+	// block takes about 1 kB a row while it is sent. Further ones wait.
+	MaxInserts int
 	// DialTimeout bounds the making of a connection, InsertTimeout one INSERT,
 	// on the server and here.
 	DialTimeout   time.Duration
@@ -45,13 +46,13 @@ type Config struct {
 // DefaultConfig is a server on this machine.
 func DefaultConfig() Config {
 	return Config{
-		Address:        "127.0.0.1:9000",
-		User:           "default",
-		Database:       DefaultDatabase,
-		MaxConnections: 8,
-		DialTimeout:    5 * time.Second,
-		InsertTimeout:  time.Minute,
-		StallTimeout:   5 * time.Second,
+		Address:       "127.0.0.1:9000",
+		User:          "default",
+		Database:      DefaultDatabase,
+		MaxInserts:    4,
+		DialTimeout:   5 * time.Second,
+		InsertTimeout: time.Minute,
+		StallTimeout:  5 * time.Second,
 	}
 }
 
@@ -64,8 +65,8 @@ func (c Config) Validate() error {
 	if !identifier(c.Database) {
 		errs = append(errs, fmt.Errorf("database %q: want a name of letters, digits and underscores", c.Database))
 	}
-	if c.MaxConnections < 2 {
-		errs = append(errs, fmt.Errorf("max connections %d: want 2 or more, one is needed to end what another does", c.MaxConnections))
+	if c.MaxInserts < 1 {
+		errs = append(errs, fmt.Errorf("max inserts %d: want 1 or more", c.MaxInserts))
 	}
 	if c.DialTimeout <= 0 || c.InsertTimeout < time.Second || c.StallTimeout < time.Second {
 		errs = append(errs, errors.New("timeouts: want a dial timeout above zero, an insert and a stall timeout of a second or more"))
@@ -87,7 +88,12 @@ type Lake struct {
 	config  Config
 	options *clickhouse.Options
 	conn    driver.Conn
+	inserts chan struct{} // one element for each INSERT under way
 }
+
+// otherConnections is how many connections a Lake has for anything but INSERTs:
+// claims, questions, statistics.
+const otherConnections = 16
 
 // Open returns the lake of the configuration. It makes no connection: those come
 // when they are needed, so a server that is away is met by the first call.
@@ -102,8 +108,8 @@ func Open(config Config) (*Lake, error) {
 		Compression:     &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
 		DialTimeout:     config.DialTimeout,
 		ReadTimeout:     config.InsertTimeout + 10*time.Second,
-		MaxOpenConns:    config.MaxConnections,
-		MaxIdleConns:    config.MaxConnections,
+		MaxOpenConns:    config.MaxInserts + otherConnections,
+		MaxIdleConns:    config.MaxInserts + otherConnections,
 		ConnMaxLifetime: time.Hour,
 		ClientInfo: clickhouse.ClientInfo{Products: []struct{ Name, Version string }{
 			{Name: "pricelake"},
@@ -113,7 +119,7 @@ func Open(config Config) (*Lake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the lake at %s: %w", config.Address, err)
 	}
-	return &Lake{config: config, options: options, conn: conn}, nil
+	return &Lake{config: config, options: options, conn: conn, inserts: make(chan struct{}, config.MaxInserts)}, nil
 }
 
 // Close closes all connections. What runs on them ends with an error.

@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -49,4 +50,11 @@ func TestMigrate(t *testing.T) {
 	if err := l.CheckSettings(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+func contains(err error, text string) bool { return strings.Contains(err.Error(), text) }
+
+func readerOf(t *testing.T) (user, password string) {
+	r := embedtest.ClickHouse(t).Reader()
+	return r.User, r.Password
 }

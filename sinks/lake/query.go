@@ -3,6 +3,7 @@ package lake
 import (
 	"context"
 	"fmt"
+	"io"
 	"reflect"
 	"time"
 
@@ -23,6 +24,9 @@ type Column struct {
 // the query and is returned as it is.
 func (l *Lake) Query(ctx context.Context, statement string, head func([]Column) error, each func([]*string) error) error {
 	rows, err := l.conn.Query(ctx, statement)
+	if err == io.EOF { //nolint:errorlint // bare it says that there is no answer, wrapped that the connection broke
+		return head(nil)
+	}
 	if err != nil {
 		return fmt.Errorf("running the query: %w", err)
 	}

@@ -40,8 +40,8 @@ type Table struct {
 
 // Tables returns the tables that are loaded from topics, the hottest first.
 func Tables() []Table {
-	hot := Flush{Rows: 256 << 10, Bytes: 64 << 20, Interval: 250 * time.Millisecond, Linger: 30 * time.Millisecond, WritesPerSecond: 4}
-	quiet := Flush{Rows: 64 << 10, Bytes: 32 << 20, Interval: 5 * time.Second, Linger: 30 * time.Millisecond, WritesPerSecond: 1}
+	hot := Flush{Rows: 50_000, Bytes: 16 << 20, Interval: 250 * time.Millisecond, Linger: 30 * time.Millisecond, WritesPerSecond: 4}
+	quiet := Flush{Rows: 50_000, Bytes: 16 << 20, Interval: 5 * time.Second, Linger: 30 * time.Millisecond, WritesPerSecond: 1}
 	return []Table{
 		{Name: "prices", Topic: schemas.TopicPrices, Flush: hot, newest: "event_time"},
 		{Name: "prices_rejected", Topic: schemas.TopicRejected, Flush: quiet, newest: "fetched_at"},

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -29,8 +30,6 @@ func textOf(v reflect.Value, typ string) (string, bool) {
 		return timeText(x, typ), true
 	case string:
 		return x, true
-	case []byte:
-		return string(x), true
 	case fmt.Stringer:
 		return x.String(), true
 	}
@@ -40,11 +39,24 @@ func textOf(v reflect.Value, typ string) (string, bool) {
 	case reflect.Map:
 		return mapText(v, typ), true
 	case reflect.Float32:
-		return strconv.FormatFloat(v.Float(), 'g', -1, 32), true
+		return floatText(v.Float(), 32), true
 	case reflect.Float64:
-		return strconv.FormatFloat(v.Float(), 'g', -1, 64), true
+		return floatText(v.Float(), 64), true
 	}
 	return fmt.Sprint(v.Interface()), true
+}
+
+// floatText writes the shortest digits that are this number again.
+func floatText(f float64, bits int) string {
+	if size := math.Abs(f); f == 0 || size >= 1e-6 && size < 1e21 || math.IsInf(f, 0) || math.IsNaN(f) {
+		return strings.ToLower(strings.TrimPrefix(strconv.FormatFloat(f, 'f', -1, bits), "+"))
+	}
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, bits), "e")
+	sign, digits := "", strings.TrimLeft(exponent[1:], "0")
+	if exponent[0] == '-' {
+		sign = "-"
+	}
+	return mantissa + "e" + sign + digits
 }
 
 // timeText writes a time with the fraction its type has.
@@ -82,6 +94,14 @@ func listText(v reflect.Value, typ string) string {
 
 func mapText(v reflect.Value, typ string) string {
 	inner := arguments(typ)
+	if strings.HasPrefix(typ, "Tuple(") { // one whose elements have names
+		parts := make([]string, len(inner))
+		for i := range inner {
+			name, _, _ := strings.Cut(inner[i], " ")
+			parts[i] = elementText(v.MapIndex(reflect.ValueOf(strings.Trim(name, "`"))), afterName(inner, i))
+		}
+		return "(" + strings.Join(parts, ",") + ")"
+	}
 	keyType, valueType := "", ""
 	if len(inner) == 2 {
 		keyType, valueType = inner[0], inner[1]
