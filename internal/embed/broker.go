@@ -111,7 +111,7 @@ func (b *Broker) options(l net.Listener) []kfake.Opt {
 
 // beforeCommit is called by the broker's loop before it acts on the end of a
 // transaction, and leaves the acting to it.
-func (b *Broker) beforeCommit(req kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the broker's signature
+func (b *Broker) beforeCommit(req kmsg.Request) (kmsg.Response, error, bool) {
 	if err := b.undo.before(req); err != nil {
 		b.log.fail(fmt.Sprintf("noting a commit: %v", err))
 	}

@@ -82,7 +82,7 @@ func commitOne(ctx context.Context, c *kgo.Client, topicID kadm.TopicID, n int) 
 	}
 	var records []*kgo.Record
 	for p := range loopPartitions {
-		records = append(records, &kgo.Record{Topic: loopTopic, Partition: int32(p), Value: []byte(strconv.Itoa(n))}) //nolint:gosec // a dozen
+		records = append(records, &kgo.Record{Topic: loopTopic, Partition: int32(p), Value: []byte(strconv.Itoa(n))})
 	}
 	if err := c.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		return err
@@ -102,7 +102,7 @@ func commitOne(ctx context.Context, c *kgo.Client, topicID kadm.TopicID, n int) 
 	topic.Topic, topic.TopicID = loopTopic, topicID
 	for p := range 3 {
 		partition := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		partition.Partition, partition.Offset = int32(p), int64(n) //nolint:gosec // small
+		partition.Partition, partition.Offset = int32(p), int64(n)
 		topic.Partitions = append(topic.Partitions, partition)
 	}
 	commit.Topics = append(commit.Topics, topic)
@@ -120,7 +120,7 @@ func commitOne(ctx context.Context, c *kgo.Client, topicID kadm.TopicID, n int) 
 // its offsets, or in none.
 func TestKilledCommitIsWholeOrNothing(t *testing.T) {
 	dir := t.TempDir()
-	source := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	source := rand.New(rand.NewPCG(1, 2))
 	for round := range 20 {
 		start := round * 1_000_000
 		cmd := exec.Command(os.Args[0])
@@ -160,7 +160,7 @@ func lastCommitted(t *testing.T, dir string) (last, offsets []int) {
 	// What was aborted is not delivered: a mark in each partition tells its end.
 	mark := fmt.Sprint("mark", rand.Uint64())
 	for p := range loopPartitions {
-		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: loopTopic, Partition: int32(p), Value: []byte(mark)}).FirstErr(); err != nil { //nolint:gosec // a dozen
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: loopTopic, Partition: int32(p), Value: []byte(mark)}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -179,7 +179,7 @@ func lastCommitted(t *testing.T, dir string) (last, offsets []int) {
 		t.Fatal(err)
 	}
 	for p := range 3 {
-		o, _ := committed.Lookup(loopTopic, int32(p)) //nolint:gosec // small
+		o, _ := committed.Lookup(loopTopic, int32(p))
 		offsets = append(offsets, int(o.At))
 	}
 	return last, offsets

@@ -63,7 +63,7 @@ func cutTail(folder string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	end, batches, err := endOfBatches(f, entries)
 	if err != nil {
 		return fmt.Errorf("reading %q: %w", f.Name(), err)
@@ -151,7 +151,7 @@ func (n undoNote) added(folder, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return io.ReadAll(io.NewSectionReader(f, from, 4096))
 }
 
@@ -163,8 +163,8 @@ func (n undoNote) isMarker(batch []byte) bool {
 		return false
 	}
 	return binary.BigEndian.Uint16(batch[attributes:])&control != 0 &&
-		int64(binary.BigEndian.Uint64(batch[producer:])) == n.Producer && //nolint:gosec // the same bits
-		int16(binary.BigEndian.Uint16(batch[epoch:])) == n.Epoch //nolint:gosec // the same bits
+		int64(binary.BigEndian.Uint64(batch[producer:])) == n.Producer &&
+		int16(binary.BigEndian.Uint16(batch[epoch:])) == n.Epoch
 }
 
 // takeBack gives the files the sizes of the note.

@@ -137,7 +137,7 @@ func (u *undo) write(note undoNote) error {
 		return err
 	}
 	out := make([]byte, 8, 8+len(data))
-	binary.LittleEndian.PutUint32(out, uint32(len(data))) //nolint:gosec // some kilobytes
+	binary.LittleEndian.PutUint32(out, uint32(len(data)))
 	binary.LittleEndian.PutUint32(out[4:], crc32.ChecksumIEEE(data))
 	_, err = u.file.WriteAt(append(out, data...), 0)
 	return err

@@ -38,17 +38,17 @@ func spawn(argv []string, dir, logPath, recordPath string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer output.Close()
+	defer func() { _ = output.Close() }()
 	master, slave, err := pty.Open()
 	if err != nil {
 		return nil, fmt.Errorf("opening a terminal for ClickHouse: %w", err)
 	}
-	defer slave.Close()
+	defer func() { _ = slave.Close() }()
 	lifeline, ours, err := os.Pipe()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening a lifeline for ClickHouse: %w", err), master.Close())
 	}
-	defer lifeline.Close()
+	defer func() { _ = lifeline.Close() }()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = dir
 	// Nothing of our environment, which may hold secrets, is passed on.

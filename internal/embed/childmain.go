@@ -3,6 +3,7 @@
 package embed
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -35,8 +36,11 @@ func runChild(args []string) error {
 	path := flags.String("library", "", "the library to load")
 	dir := flags.String("dir", "", "the only folder it may use")
 	connect := flags.Bool("allow-connect", false, "let it open connections")
-	if err := flags.Parse(args); err != nil || *path == "" || *dir == "" {
-		return fmt.Errorf("this command is run by pricelake itself (%v)", err)
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("this command is run by pricelake itself: %w", err)
+	}
+	if *path == "" || *dir == "" {
+		return errors.New("this command is run by pricelake itself, with --library and --dir")
 	}
 	go endWithParent()
 	// The engine takes the thread that calls it for its main thread, and its
@@ -53,7 +57,7 @@ func runChild(args []string) error {
 	purego.RegisterLibFunc(&run, library, "chdb_query_cmdline")
 	words := append([]string{"clickhouse"}, flags.Args()...)
 	argv := cStrings(words)
-	run(int32(len(words)), &argv[0]) //nolint:gosec // a handful
+	run(int32(len(words)), &argv[0])
 	runtime.KeepAlive(argv)
 	return nil
 }

@@ -118,7 +118,7 @@ func (c *ClickHouse) chooseAddresses() error {
 	if err != nil {
 		return err
 	}
-	defer native.Close()
+	defer func() { _ = native.Close() }()
 	web, err := c.cfg.Addresses.Listen(ServiceClickHouseHTTP, c.cfg.HTTPAddr, httpPort)
 	if err != nil {
 		return err

@@ -185,7 +185,7 @@ sed -i '/<default>/,/<\/default>/ s|<password_sha256_hex>.*</password_sha256_hex
 exec %[1]s --library=%[2]s --dir=%[3]s/clickhouse -- $2 --interactive --disable_suggestion --history_file=/dev/null "--query=SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP"
 `, strings.Join(child, " "), engine.Path, dir)
 	write(t, filepath.Join(bin, "clickhouse"), script)
-	if err := os.Chmod(filepath.Join(bin, "clickhouse"), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.Chmod(filepath.Join(bin, "clickhouse"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))

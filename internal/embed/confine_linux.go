@@ -34,7 +34,7 @@ const (
 func confine(dir string, connect bool) error {
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 || abi < minLandlock {
-		return fmt.Errorf("the kernel has no Landlock of version %d (it has %d)", minLandlock, int(abi)) //nolint:gosec // small
+		return fmt.Errorf("the kernel has no Landlock of version %d (it has %d)", minLandlock, int(abi))
 	}
 	tree := uint64(treeRights)
 	if abi >= 3 {
@@ -48,8 +48,8 @@ func confine(dir string, connect bool) error {
 	if errno != 0 {
 		return fmt.Errorf("making a Landlock ruleset: %w", errno)
 	}
-	ruleset := int(fd) //nolint:gosec // a file descriptor
-	defer unix.Close(ruleset)
+	ruleset := int(fd)
+	defer func() { _ = unix.Close(ruleset) }()
 	if err := allow(ruleset, dir, tree); err != nil {
 		return err
 	}
@@ -102,8 +102,8 @@ func allow(ruleset int, path string, rights uint64) error {
 	if err != nil {
 		return fmt.Errorf("opening %q for a Landlock rule: %w", path, err)
 	}
-	defer unix.Close(fd)
-	rule := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)} //nolint:gosec // a file descriptor
+	defer func() { _ = unix.Close(fd) }()
+	rule := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
 	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
 	if errno != 0 {
 		return fmt.Errorf("adding a Landlock rule for %q: %w", path, errno)

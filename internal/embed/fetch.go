@@ -62,7 +62,7 @@ func Fetch(ctx context.Context, progress Progress) (Engine, error) {
 			return Engine{}, fmt.Errorf("waiting for the cache directory %q: %w", dir, err)
 		}
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }()
 	if _, err := os.Stat(target); err == nil {
 		return engine, nil
 	}
@@ -83,7 +83,7 @@ func fetchInto(ctx context.Context, target string, progress Progress) error {
 	if err != nil {
 		return fmt.Errorf("making room for the download: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	tarball, err := npmPack(ctx, work, progress)
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func watchSize(dir string, report func(done int64)) (stop func()) {
 func dirSize(dir string) (size int64) {
 	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
-			return nil //nolint:nilerr // files come and go
+			return nil
 		}
 		if info, err := entry.Info(); err == nil {
 			size += info.Size()

@@ -32,7 +32,7 @@ func (c *serverClient) query(ctx context.Context, addr string, as Credentials, s
 	if err != nil {
 		return "", fmt.Errorf("asking ClickHouse: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
 		return "", fmt.Errorf("asking ClickHouse: %w", err)

@@ -20,7 +20,7 @@ func verify(path, want string, progress Progress) error {
 	if err != nil {
 		return fmt.Errorf("checking the download: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("checking the download: %w", err)
@@ -42,7 +42,7 @@ func unpack(ctx context.Context, tarball, target string, progress Progress) (err
 	if err != nil {
 		return fmt.Errorf("unpacking ClickHouse: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	zipped, err := gzip.NewReader(f)
 	if err != nil {
 		return fmt.Errorf("unpacking ClickHouse: %w", err)

@@ -14,5 +14,5 @@ func main() {
 	if len(args) > 0 && args[0] == embed.ChildCommand {
 		args = args[1:]
 	}
-	os.Exit(embed.ChildMain(args))
+	os.Exit(embed.ChildMain(args)) //nolint:forbidigo // this is main
 }

@@ -24,9 +24,9 @@ import (
 )
 
 // shared is what the tests of this process have in common, made at first use.
-var shared struct {
-	server
-	child
+var shared struct { //nolint:gochecknoglobals // the tests of a binary have one engine between them
+	engine server
+	binary child
 }
 
 type server struct {
@@ -48,7 +48,7 @@ type child struct {
 // the status to exit with.
 func Main(m *testing.M) int {
 	code := m.Run()
-	if err := errors.Join(shared.server.stop(), shared.child.remove()); err != nil {
+	if err := errors.Join(shared.engine.stop(), shared.binary.remove()); err != nil {
 		fmt.Fprintln(os.Stderr, "embedtest:", err)
 		return max(code, 1)
 	}
@@ -60,11 +60,11 @@ func Main(m *testing.M) int {
 // or fails where CI=true.
 func ClickHouse(t testing.TB) *embed.ClickHouse {
 	t.Helper()
-	shared.server.once.Do(shared.server.start)
-	if shared.server.err != nil {
-		Missing(t, shared.server.err)
+	shared.engine.once.Do(shared.engine.start)
+	if shared.engine.err != nil {
+		Missing(t, shared.engine.err)
 	}
-	return shared.server.ch
+	return shared.engine.ch
 }
 
 // Database makes a database for this test, drops it at its end and returns its
@@ -107,8 +107,8 @@ func Engine(ctx context.Context) (engine embed.Engine, child []string, err error
 	if err != nil {
 		return engine, nil, err
 	}
-	shared.child.once.Do(shared.child.build)
-	return engine, []string{shared.child.path, embed.ChildCommand}, shared.child.err
+	shared.binary.once.Do(shared.binary.build)
+	return engine, []string{shared.binary.path, embed.ChildCommand}, shared.binary.err
 }
 
 // build makes the child without cgo: a binary with cgo, as -race makes it,
