@@ -178,7 +178,7 @@ func TestNoOperatorsOnDecimals(t *testing.T) {
 	}
 	l := openLake(t)
 	if got := ask(t, l, "SELECT toDecimal128('30000', 18) * toDecimal128('1.0', 18)"); got == "30000" {
-		t.Error("the server multiplies right: if the trap is gone, say so in docs/adr/0006-lake-tables.md")
+		t.Error("the server multiplies right: if the trap is gone, say so in docs/adr/0007-lake-tables.md")
 	}
 	if got := ask(t, l, "SELECT multiplyDecimal(toDecimal128('30000', 18), toDecimal128('1.0', 18), 18)"); got != "30000" {
 		t.Errorf("multiplyDecimal = %s", got)

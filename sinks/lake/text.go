@@ -2,7 +2,6 @@ package lake
 
 import (
 	"fmt"
-	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -38,25 +37,25 @@ func textOf(v reflect.Value, typ string) (string, bool) {
 		return listText(v, typ), true
 	case reflect.Map:
 		return mapText(v, typ), true
-	case reflect.Float32:
-		return floatText(v.Float(), 32), true
-	case reflect.Float64:
-		return floatText(v.Float(), 64), true
+	case reflect.Float32, reflect.Float64:
+		bits := v.Type().Bits()
+		return readable(strconv.FormatFloat(v.Float(), 'f', -1, bits), strconv.FormatFloat(v.Float(), 'e', -1, bits)), true
 	}
 	return fmt.Sprint(v.Interface()), true
 }
 
-// floatText writes the shortest digits that are this number again.
-func floatText(f float64, bits int) string {
-	if size := math.Abs(f); f == 0 || size >= 1e-6 && size < 1e21 || math.IsInf(f, 0) || math.IsNaN(f) {
-		return strings.ToLower(strings.TrimPrefix(strconv.FormatFloat(f, 'f', -1, bits), "+"))
+// readable chooses between the two ways of writing a number as ClickHouse does:
+// with an exponent below 1e-6 and from 1e21 on.
+func readable(plain, scientific string) string {
+	mantissa, exponent, found := strings.Cut(scientific, "e")
+	n, err := strconv.Atoi(exponent)
+	switch {
+	case !found || err != nil: // inf, nan
+		return strings.ToLower(strings.TrimPrefix(plain, "+"))
+	case n >= -6 && n < 21:
+		return plain
 	}
-	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, bits), "e")
-	sign, digits := "", strings.TrimLeft(exponent[1:], "0")
-	if exponent[0] == '-' {
-		sign = "-"
-	}
-	return mantissa + "e" + sign + digits
+	return mantissa + "e" + strconv.Itoa(n)
 }
 
 // timeText writes a time with the fraction its type has.

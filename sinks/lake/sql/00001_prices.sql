@@ -2,7 +2,7 @@
 -- +goose Up
 
 -- Every revision of every price is a row; nothing is ever updated or collapsed.
--- Why these keys, types and codecs: docs/adr/0006-lake-tables.md.
+-- Why these keys, types and codecs: docs/adr/0007-lake-tables.md.
 CREATE TABLE IF NOT EXISTS prices
 (
     event_id        UUID                                COMMENT 'Identity of the statement; the values are not part of it',
