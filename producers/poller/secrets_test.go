@@ -76,7 +76,7 @@ func TestSecretsStayInTheRequest(t *testing.T) {
 	same := func(*rig) {}
 	f("answer", echo(200), same)
 	f("failure", echo(500), same)
-	f("may not go there", echo(401), same)
+	f("not allowed", echo(401), same)
 	f("redirect", echo(302), same)
 	f("rate limited", echo(429), same)
 	f("hang-up", hangUp, same)

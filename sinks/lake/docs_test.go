@@ -17,7 +17,9 @@ const sqlDoc = "../../docs/sql.md"
 func fill(t *testing.T, l *Lake) {
 	t.Helper()
 	day := time.Now().UTC().Truncate(24 * time.Hour)
-	ago := func(d time.Duration) string { return time.Now().UTC().Add(-d).Truncate(time.Minute).Format(time.DateTime) }
+	ago := func(d time.Duration) string {
+		return time.Now().UTC().Add(-d).Truncate(time.Minute).Format(time.DateTime)
+	}
 	date := day.Format(time.DateTime)
 	tell(t, l, 1,
 		said{instrument: "BTC-USD", provider: "kraken", kind: ticker, rate: last, price: "73380.6", bid: "73380.6", ask: "73380.7", time: ago(2 * time.Minute)},
