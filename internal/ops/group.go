@@ -34,7 +34,9 @@ func (g *Group) Run(ctx context.Context) error {
 	for i, p := range g.parts {
 		wg.Go(func() {
 			defer cancel()
-			if err := p.run(ctx); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+			err := p.run(ctx)
+			stopped := ctx.Err() != nil && errors.Is(err, context.Canceled)
+			if err != nil && !stopped {
 				errs[i] = fmt.Errorf("running %s: %w", p.name, err)
 			}
 		})
