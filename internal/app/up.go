@@ -177,6 +177,7 @@ func (u *upRun) prepare(ctx context.Context, getenv func(string) string) error {
 	a.profile = kafka.Embedded()
 	a.profile.Partitions = int32(cfg.Kafka.Partitions)
 	a.health.Add("broker", func(context.Context) error { return u.broker.Ready() })
+	a.health.Add("clickhouse", func(context.Context) error { return u.clickhouse.Ready() })
 
 	u.opts.Events.Step("making topics, schemas and tables")
 	var g errgroup.Group

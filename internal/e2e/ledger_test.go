@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -62,6 +64,39 @@ func TestDemoAgreesWithTheLedger(t *testing.T) {
 		}
 	}
 	u.exactlyOnce()
+	readmeQuestions(u)
+}
+
+// readmeQuestions asks every question of the README as it stands there; each
+// must be answered, and all but those about rare events with rows.
+func readmeQuestions(u *up) {
+	u.t.Helper()
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	_, block, ok := strings.Cut(string(readme), "```sql\n")
+	if !ok {
+		u.t.Fatal("the README has no SQL")
+	}
+	block, _, _ = strings.Cut(block, "```")
+	asked := 0
+	for question := range strings.SplitSeq(block, ";\n") {
+		if strings.TrimSpace(question) == "" {
+			continue
+		}
+		asked++
+		_, question, _ = strings.Cut(strings.TrimSpace(question), "\n") // the comment above it
+		out, err := u.tool("sql", "--json", question)
+		if err != nil {
+			u.t.Errorf("%s\n%v", question, err)
+		} else if out == "" && !strings.Contains(question, "as_known_at") {
+			u.t.Errorf("no rows: %s", question)
+		}
+	}
+	if asked != 10 {
+		u.t.Errorf("the README asks %d questions, want ten", asked)
+	}
 }
 
 func demoCalls(u *up) []ledgercheck.Call {
