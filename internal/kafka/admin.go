@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -111,7 +112,11 @@ func (a *Admin) Positions(ctx context.Context, group string, topics ...string) (
 	if len(topics) == 0 {
 		return nil, nil
 	}
-	committed, err := a.admin.FetchOffsetsForTopics(ctx, group, topics...)
+	var committed kadm.OffsetResponses
+	err := patiently(ctx, func() (err error) {
+		committed, err = a.admin.FetchOffsetsForTopics(ctx, group, topics...)
+		return err
+	})
 	if errors.Is(err, kerr.GroupIDNotFound) {
 		committed, err = nil, nil // a group that never ran has committed nothing
 	}
@@ -139,6 +144,20 @@ func (a *Admin) Positions(ctx context.Context, group string, topics ...string) (
 	return positions, nil
 }
 
+// patiently asks again for a few seconds while brokers say that they are not
+// ready: a cluster that was just started makes its coordinators at first use.
+func patiently(ctx context.Context, ask func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for fails := 1; ; fails++ {
+		err := ask()
+		var code *kerr.Error
+		if !errors.As(err, &code) || !code.Retriable || !pause(ctx, backoff(fails, 50*time.Millisecond, time.Second)) {
+			return err
+		}
+	}
+}
+
 // Member is one member of a group.
 type Member struct {
 	ID, ClientID, Host string
@@ -154,11 +173,18 @@ type Group struct {
 
 // Group describes a group; one that does not exist has the state Dead.
 func (a *Admin) Group(ctx context.Context, name string) (Group, error) {
-	described, err := a.admin.DescribeGroups(ctx, name)
-	if err != nil {
-		return Group{}, fmt.Errorf("describing group %q: %w", name, err)
+	var d kadm.DescribedGroup
+	err := patiently(ctx, func() error {
+		described, err := a.admin.DescribeGroups(ctx, name)
+		if err != nil {
+			return err
+		}
+		d, err = described.On(name, func(g *kadm.DescribedGroup) error { return g.Err })
+		return err
+	})
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return Group{Name: name, State: "Dead"}, nil
 	}
-	d, err := described.On(name, nil)
 	if err != nil {
 		return Group{}, fmt.Errorf("describing group %q: %w", name, err)
 	}

@@ -20,6 +20,7 @@ type queue struct {
 	mu      sync.Mutex
 	records []stream.Record
 	bytes   int
+	taken   int       // how many the last take took: about as many will gather again
 	next    int64     // the position: everything below was queued, or is a marker
 	since   time.Time // when the first of records was queued
 	full    bool
@@ -46,6 +47,7 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 		}
 		if len(q.records) == 0 {
 			q.since = time.Now()
+			q.records = make([]stream.Record, 0, max(q.taken, len(rs)))
 		}
 		q.records = append(q.records, fromClient(r, id))
 		q.bytes += size(&q.records[len(q.records)-1])
@@ -83,6 +85,7 @@ func (q *queue) take(maxRecords, maxBytes int) (rs []stream.Record, next int64) 
 	rs = q.records[:n:n]
 	q.records = q.records[n:]
 	q.bytes -= bytes
+	q.taken = n
 	if len(q.records) == 0 {
 		q.records = nil // lets go of the backing array
 	}
@@ -103,6 +106,7 @@ type pending struct {
 	bytes   int
 	since   time.Time // when its oldest was queued, or was left behind by take
 	oldest  time.Time // timestamp of its first record
+	taken   int       // how many the last take took: about as many will gather again
 	next    int64     // the position behind all of it
 }
 

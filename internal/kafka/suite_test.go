@@ -83,6 +83,8 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"transact takes over":                   testTransactTakesOver,
 		"transact opens slowly":                 testTransactSlowOpen,
 		"transact to the very end":              testTransactLagReadsZero,
+		"transact after a zombie":               testTransactZombie,
+		"range after a zombie":                  testRangeZombie,
 		"range with failing writes":             testRangeFailingWrites,
 		"range while members come and go":       testRangeMembersComeAndGo,
 		"range claims":                          testRangeClaim,
@@ -97,6 +99,7 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"window while members come and go":      testWindowMembers,
 		"owner":                                 testOwner,
 		"owner whose work fails":                testOwnerFails,
+		"admin":                                 testAdmin,
 		"txn":                                   testTxn,
 		"txn under faults":                      testTxnFaults,
 	} {

@@ -27,6 +27,8 @@ type copier struct {
 	log *kafka.Log
 	// fail, if set, may make Handle fail.
 	fail func(b stream.Batch) error
+	// overlaps: a partition may have two stages, of which one is a zombie's.
+	overlaps bool
 
 	mu     sync.Mutex
 	open   map[int32]bool
@@ -52,7 +54,7 @@ func (c *copier) Open(ctx context.Context, tp stream.TopicPartition) (stream.Sta
 	twice := c.open[tp.Partition]
 	c.open[tp.Partition] = true
 	c.mu.Unlock()
-	if twice {
+	if twice && !c.overlaps {
 		c.complain("partition %d has two stages", tp.Partition)
 	}
 	s := &copierStage{copier: c, partition: tp.Partition}

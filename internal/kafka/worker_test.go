@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -63,8 +64,16 @@ func (s *testSink) Write(ctx context.Context, b stream.Batch, _ stream.Intend) e
 
 func (s *testSink) Close() error { return nil }
 
+// span names the first and the last offset, and says when others come between
+// than those that should.
 func span(rs []stream.Record) string {
-	return slog.Int64Value(rs[0].Offset).String() + "-" + slog.Int64Value(rs[len(rs)-1].Offset).String()
+	s := fmt.Sprintf("%d-%d", rs[0].Offset, rs[len(rs)-1].Offset)
+	for i := range rs {
+		if i > 0 && rs[i].Offset <= rs[i-1].Offset {
+			s += " out of order"
+		}
+	}
+	return s
 }
 
 // testWorker is a partition with a worker, and the member it needs around it.
