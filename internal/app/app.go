@@ -65,19 +65,19 @@ func New(s Settings, log *slog.Logger, metrics *prometheus.Registry) (*App, erro
 }
 
 // Close releases the clients. Call it after Run and the tools have returned.
-func (a *App) Close() error {
+func (a *App) Close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var errs []error
 	if a.lake != nil {
-		errs = append(errs, a.lake.Close())
+		if err := a.lake.Close(); err != nil {
+			a.log.Warn("closing the lake", "err", err)
+		}
 		a.lake = nil
 	}
 	if a.klog != nil {
 		a.klog.Close()
 		a.klog = nil
 	}
-	return errors.Join(errs...)
 }
 
 // kafkaConfig is the Kafka client's configuration of one part of the process.

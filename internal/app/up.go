@@ -291,7 +291,7 @@ func (u *upRun) close(ctx context.Context) error {
 	defer cancel()
 	var errs []error
 	if u.app != nil {
-		errs = append(errs, u.app.Close())
+		u.app.Close()
 	}
 	if u.clickhouse != nil {
 		errs = append(errs, u.clickhouse.Stop(ctx))

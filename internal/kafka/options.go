@@ -159,9 +159,9 @@ func (l clientLogger) Log(level kgo.LogLevel, msg string, kvs ...any) {
 	case kgo.LogLevelError, kgo.LogLevelWarn:
 		// The library retries nearly everything it calls an error; what
 		// matters comes back as a value and is logged where it ends.
-		l.l.Warn("kafka client: "+msg, kvs...)
+		l.l.Warn("kafka client", append([]any{"said", msg}, kvs...)...)
 	default:
-		l.l.Debug("kafka client: "+msg, kvs...)
+		l.l.Debug("kafka client", append([]any{"said", msg}, kvs...)...)
 	}
 }
 

@@ -36,5 +36,5 @@ func (s *sampler) warn(msg string, args ...any) {
 	}
 	s.last[msg], s.left[msg] = now, 0
 	s.mu.Unlock()
-	s.log.Warn(msg, args...)
+	s.log.Warn(msg, args...) //nolint:sloglint // the callers' texts are constants
 }

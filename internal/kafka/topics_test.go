@@ -11,7 +11,6 @@ import (
 )
 
 func TestTopicsFollowTheContract(t *testing.T) {
-	const day = 86_400_000
 	f := func(profile kafka.Profile, name string, partitions int32, want map[string]string) {
 		t.Helper()
 		i := slices.IndexFunc(kafka.Topics(profile), func(x kafka.Topic) bool { return x.Name == name })

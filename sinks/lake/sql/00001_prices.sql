@@ -41,6 +41,10 @@ CREATE TABLE IF NOT EXISTS prices
 
     CONSTRAINT has_value CHECK isNotNull(price) OR isNotNull(bid) OR isNotNull(ask),
 
+    -- Fixings are few, and conversions look for them: whole granules hold one
+    -- kind, since they hold one instrument of one provider.
+    INDEX kinds kind TYPE set(8) GRANULARITY 1,
+
     -- Look-ups by lineage (what of a range is already there) must not read the
     -- table; a minmax index on _offset says nothing once parts are merged.
     PROJECTION lineage (SELECT _topic_id, _partition, _offset, _lake_epoch ORDER BY _topic_id, _partition, _offset),

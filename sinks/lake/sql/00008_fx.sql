@@ -8,7 +8,9 @@
 
 -- What conversions are made with: fixings, and prices of instruments of class fx,
 -- of both directions. Of several sources at one instant an official rate goes
--- first, then the one recorded last.
+-- first, then the one recorded last. It does not stand on prices_current: all
+-- revisions of an event have one kind, so that condition may come first, and
+-- finds the few fixings by index.
 CREATE OR REPLACE VIEW fx_rates
 AS SELECT base, quote, event_time,
     divideDecimal(toDecimal256(value, 18), toDecimal256('1', 0), 36) AS rate,
@@ -17,11 +19,32 @@ AS SELECT base, quote, event_time,
 FROM
 (
     SELECT *,
-        assumeNotNull(CAST(coalesce(price, divideDecimal(toDecimal256(bid, 18) + toDecimal256(ask, 18), toDecimal256('2', 0), 18)), 'Nullable(Decimal(38, 18))')) AS value
-    FROM prices_current
-    WHERE (kind = 'fixing' OR instrument IN (SELECT instrument FROM instruments WHERE asset_class = 'fx'))
-        AND rate_type NOT IN ('buy', 'sell')
-        AND (isNotNull(price) OR (isNotNull(bid) AND isNotNull(ask)))
+        CAST(coalesce(price, divideDecimal(toDecimal256(bid, 18) + toDecimal256(ask, 18), toDecimal256('2', 0), 18)), 'Nullable(Decimal(38, 18))') AS middle,
+        ifNull(middle, toDecimal128('0', 18)) AS value
+    FROM
+    (
+        SELECT *
+        FROM
+        (
+            SELECT *
+            FROM prices
+            WHERE kind = 'fixing' AND rate_type NOT IN ('buy', 'sell')
+            ORDER BY instrument, provider, rate_type, event_time, event_id, revision DESC
+            LIMIT 1 BY instrument, provider, rate_type, event_time, event_id, base, quote
+        )
+        UNION ALL
+        SELECT *
+        FROM
+        (
+            SELECT *
+            FROM prices
+            WHERE kind != 'fixing' AND rate_type NOT IN ('buy', 'sell')
+                AND instrument IN (SELECT instrument FROM instruments WHERE asset_class = 'fx')
+            ORDER BY instrument, provider, rate_type, event_time, event_id, revision DESC
+            LIMIT 1 BY instrument, provider, rate_type, event_time, event_id, base, quote
+        )
+    )
+    WHERE NOT withdrawn
 )
 WHERE value > toDecimal128('0', 18)
 ORDER BY base, quote, event_time, rate_type = 'official' DESC, recorded_at DESC, provider
