@@ -106,7 +106,6 @@ type pending struct {
 	bytes   int
 	since   time.Time // when its oldest was queued, or was left behind by take
 	oldest  time.Time // timestamp of its first record
-	taken   int       // how many the last take took: about as many will gather again
 	next    int64     // the position behind all of it
 }
 

@@ -110,7 +110,7 @@ func (s *copierStage) Handle(_ context.Context, b stream.Batch) (stream.Output, 
 func (s *copierStage) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.copier.open[s.partition] = false
+	s.open[s.partition] = false
 	return nil
 }
 

@@ -118,30 +118,24 @@ func testWindowLowest(t *testing.T, c *cluster) {
 func testWindowDrain(t *testing.T, c *cluster) {
 	in, out, group := c.topic(t, 1), c.topic(t, 1), c.name(t)
 	c.number(t, in, 1, 0, 40)
-	stopping := make(chan struct{})
 	var begun atomic.Int64
 	w := c.window(t, group, in)
 	handle := func(ctx context.Context, r stream.Record) ([]stream.Record, error) {
 		begun.Add(1)
-		select {
-		case <-stopping: // as an HTTP call that takes a moment more
-			time.Sleep(20 * time.Millisecond)
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		<-ctx.Done()                      // told to stop
+		time.Sleep(20 * time.Millisecond) // as an HTTP call that takes a moment more
 		return []stream.Record{{Topic: out, Value: []byte(strconv.FormatInt(r.Offset, 10))}}, nil
 	}
 	first := start(t, func(ctx context.Context) error { return w.Run(ctx, handle) })
 	eventually(t, "the slots to be taken", func() bool { return begun.Load() == 16 })
-	go func() {
-		time.Sleep(50 * time.Millisecond)
-		close(stopping)
-	}()
 	first.stop(t)
 	if at := c.committed(t, group, in)[0]; at != 16 {
 		t.Errorf("committed up to %d, want the 16 that were in flight", at)
 	}
-	start(t, func(ctx context.Context) error { return w.Run(ctx, handle) })
+	quick := func(_ context.Context, r stream.Record) ([]stream.Record, error) {
+		return []stream.Record{{Topic: out, Value: []byte(strconv.FormatInt(r.Offset, 10))}}, nil
+	}
+	start(t, func(ctx context.Context) error { return w.Run(ctx, quick) })
 	eventually(t, "everything to be committed", func() bool { return c.committed(t, group, in)[0] == 40 })
 	for v, times := range c.values(t, out) {
 		if times != 1 {

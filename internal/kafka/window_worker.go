@@ -36,6 +36,8 @@ func (w *windowWorker) run(ctx context.Context) {
 	w.next = w.committed
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
+	working, stop := context.WithCancel(ctx) // of the handlers: ends when the drain begins
+	defer stop()
 	for !w.ending() {
 		// A slot is only asked for while there is a record for it.
 		var slot chan<- struct{}
@@ -45,7 +47,7 @@ func (w *windowWorker) run(ctx context.Context) {
 		w.measure()
 		select {
 		case slot <- struct{}{}:
-			w.begin(ctx)
+			w.begin(ctx, working)
 		case r := <-w.finished:
 			w.complete(r)
 		case <-w.queue.wake:
@@ -55,26 +57,28 @@ func (w *windowWorker) run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+	stop()
 	w.drain(ctx)
 }
 
 // begin works on the next record in a goroutine; it has a slot already.
-func (w *windowWorker) begin(ctx context.Context) {
+func (w *windowWorker) begin(ctx, working context.Context) {
 	records, next := w.queue.take(1, 0)
 	w.next = next
 	r := &request{record: records[0]}
 	w.window = append(w.window, r)
 	w.inFlight.Go(func() {
-		if w.serve(ctx, r) {
+		if w.serve(ctx, working, r) {
 			w.finished <- r // received by run, and after it by drain until all are back
 		}
 	})
 }
 
-// serve handles one record and publishes what it brought, until both have
-// succeeded; false when ctx ended first. It gives the slot back while it waits
+// serve handles one record, told by working when to come to an end, and
+// publishes what it brought, for as long as ctx lasts; false when the record is
+// left to the next owner. It gives the slot back while it waits
 // to try again, so that records that fail do not keep out those that would not.
-func (w *windowWorker) serve(ctx context.Context, r *request) bool {
+func (w *windowWorker) serve(ctx, working context.Context, r *request) bool {
 	started := time.Now()
 	var out []stream.Record
 	handled := false
@@ -82,7 +86,7 @@ func (w *windowWorker) serve(ctx context.Context, r *request) bool {
 		var err error
 		step := "handle"
 		if !handled {
-			out, err = w.handle(ctx, r.record)
+			out, err = w.handle(working, r.record)
 			handled = err == nil
 		}
 		if handled {
@@ -94,18 +98,22 @@ func (w *windowWorker) serve(ctx context.Context, r *request) bool {
 			w.member.metrics.took.WithLabelValues(w.member.group, w.Topic).Observe(time.Since(started).Seconds())
 			return true
 		}
-		if ctx.Err() != nil {
+		trying := ctx
+		if !handled {
+			trying = working
+		}
+		if trying.Err() != nil {
 			return false
 		}
 		w.member.metrics.retries.WithLabelValues(w.member.group, w.Topic, step).Inc()
 		w.member.log.warn("working on a record failed; trying again", "step", step,
 			"topic", w.Topic, "partition", w.Partition, "offset", r.record.Offset, "err", err)
-		if !pause(ctx, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
+		if !pause(trying, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
 			return false
 		}
 		select {
 		case w.slots <- struct{}{}:
-		case <-ctx.Done():
+		case <-trying.Done():
 			return false
 		}
 	}
