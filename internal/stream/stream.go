@@ -157,4 +157,6 @@ type OpenRange func(ctx context.Context, c Claim) (sink RangeSink, err error)
 // WindowHandler does the work of one record of a Window: requests finish out of
 // order. It returns what is to be published for it. An error means nothing
 // happened; the record is handed over again. It is called from many goroutines.
+// ctx ends when the process stops or the partition moves: what is under way may
+// still be finished then, within the loop's drain timeout, and nothing begun.
 type WindowHandler func(ctx context.Context, r Record) ([]Record, error)
