@@ -12,6 +12,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	s := openSink(t, l)
 	var subjects byte
@@ -41,6 +42,7 @@ func TestConformance(t *testing.T) {
 
 // Every topic's table takes a record and tells it apart.
 func TestEveryTableTakesItsRecord(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	s := openSink(t, l)
 	letter, factor := schemas.DeriveID("correlation"), dec(t, "0.01").Decimal

@@ -115,6 +115,7 @@ func through(t *testing.T, l *Lake, c *cutter) *Lake {
 // A connection that is cut anywhere, on the way to the server or back, leaves
 // each record with one row, once the loop has handed the batch over again.
 func TestCutConnections(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	proxy := newCutter(t, l.config.Address)
 	s := openSink(t, through(t, l, proxy))
@@ -187,6 +188,7 @@ func newHandler(s *Sink, p stream.Publisher) *sinks.Handler {
 // A claim ends the INSERT that a predecessor left running: what it sends
 // afterwards does not arrive. INSERTs of other partitions run on.
 func TestClaimEndsThePredecessorsInsert(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	s := openSink(t, l)
 	start := func(number int32, stall int) (send func() error) {
@@ -210,7 +212,7 @@ func TestClaimEndsThePredecessorsInsert(t *testing.T) {
 		return batch.Send
 	}
 	predecessor, other := start(1, 1), start(11, 60)
-	if got := ask(t, l, "SELECT count() FROM system.processes WHERE query_id LIKE 'pricelake:lake:test:%'"); got != "2" {
+	if got := ask(t, l, "SELECT count() FROM system.processes WHERE query_id LIKE 'lake:"+l.config.Database+":%'"); got != "2" {
 		t.Fatalf("%s INSERTs are running, want 2", got)
 	}
 	claim := stream.Claim{TopicPartition: stream.TopicPartition{Topic: schemas.TopicPrices, Partition: 1}, TopicID: topicID}
@@ -231,6 +233,7 @@ func TestClaimEndsThePredecessorsInsert(t *testing.T) {
 // What the server does with a token: drops a repeat of one it knows, even if
 // its rows are gone, and takes another attempt. A swallowed block is noticed.
 func TestSwallowedBlockIsNoticed(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	s := openSink(t, l)
 	b := block(record(t, schemas.TopicPrices, 1, somePrice(t, 1)), record(t, schemas.TopicPrices, 3, somePrice(t, 2)))
@@ -262,6 +265,7 @@ func TestSwallowedBlockIsNoticed(t *testing.T) {
 // A predecessor died between noting the name of its block and keeping the rows;
 // its successor reads the very same batch.
 func TestSuccessorOfASwallowedBlock(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	s := openSink(t, l)
 	b := block(record(t, schemas.TopicPrices, 1, somePrice(t, 1)), record(t, schemas.TopicPrices, 3, somePrice(t, 2)))
@@ -290,6 +294,7 @@ func TestSuccessorOfASwallowedBlock(t *testing.T) {
 // hold and bytes that are no record become dead letters; the others are rows. A
 // registry that is away is none of these.
 func TestRefusedRowsBecomeDeadLetters(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	s := openSink(t, l)
 	letters := new(published)

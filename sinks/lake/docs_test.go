@@ -55,6 +55,7 @@ func fill(t *testing.T, l *Lake) {
 // Every example of docs/sql.md runs and answers with a row; every table, view and
 // column is described there in the words of its COMMENT.
 func TestDocumentedSQL(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(sqlDoc)
 	if err != nil {
 		t.Fatal(err)

@@ -102,6 +102,7 @@ func sameNumbers(t *testing.T, want, got, opposite []string) {
 // Every decimal that the recorded answers are expected to give is the number
 // that SQL returns.
 func TestCorpusDecimalsThroughTheLake(t *testing.T) {
+	t.Parallel()
 	numbers := corpusNumbers(t)
 	if len(numbers) < 150 {
 		t.Fatalf("only %d numbers found", len(numbers))
@@ -113,6 +114,7 @@ func TestCorpusDecimalsThroughTheLake(t *testing.T) {
 
 // So is every other: up to 20 digits before and 18 after the point.
 func TestAnyDecimalThroughTheLake(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 4))
 	digits := func(n int) string {
 		b := make([]byte, n)

@@ -11,6 +11,7 @@ import (
 
 // Query writes every type as ClickHouse does.
 func TestQueryWritesWhatClickHouseWrites(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	for _, expression := range []string{
 		"toDecimal128('12345678901234567890.123456789012345678', 18)", "toDecimal64('-0.5', 4)", "toDecimal256('1.5', 30)", "toDecimal128('0', 18)",
@@ -33,6 +34,7 @@ func TestQueryWritesWhatClickHouseWrites(t *testing.T) {
 // A statement without an answer is run; errors come back, of the server and of
 // the one who reads.
 func TestQueryErrors(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	var heads [][]Column
 	head := func(c []Column) error { heads = append(heads, c); return nil }
@@ -61,6 +63,7 @@ func TestQueryErrors(t *testing.T) {
 // A lake that does not have what delivery relies on is refused, with a sentence
 // that says what to do.
 func TestCheckSettingsRefuses(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	run := func(statement string) {
 		t.Helper()
@@ -107,6 +110,7 @@ func TestConfigIsValidated(t *testing.T) {
 
 // The body of an answer goes when its terms say so, the row stays.
 func TestBodiesGo(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	s := openSink(t, l)
 	retention := func(callID, _ string) int32 { return map[string]int32{"short": 1, "long": math.MaxInt32}[callID] }

@@ -41,6 +41,7 @@ func sent() map[string][]nativeColumn {
 // The columns that are sent are those of the DDL: names, order, types. The
 // enumerations among them have the symbols and numbers of package schemas.
 func TestColumnsAreThoseOfTheDDL(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	for name, cols := range sent() {
 		var want []string
@@ -109,6 +110,7 @@ func TestInsertsAreAsReviewed(t *testing.T) {
 // The cluster variant parses, and is the same but for engine, window and
 // cluster. Nothing more is known of it: see RenderCluster.
 func TestClusterVariantParses(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	rendered, err := RenderCluster("company")
 	if err != nil {

@@ -119,10 +119,10 @@ func (s *Sink) confirm(ctx context.Context, b sinks.Block) error {
 	return nil
 }
 
-// prefix begins the name of every INSERT of a partition. Fence ends INSERTs by
-// it, so it must not begin the name of any other partition's.
+// prefix begins the name of every INSERT of a partition into this lake. Fence
+// ends INSERTs by it, so it must not begin the name of any other's.
 func (s *Sink) prefix(p sinks.Partition) string {
-	return fmt.Sprintf("pricelake:lake:%s:%v:%d:", s.cluster, schemas.ID(p.TopicID), p.Number)
+	return fmt.Sprintf("lake:%s:%s:%v:%d:", s.lake.config.Database, s.cluster, schemas.ID(p.TopicID), p.Number)
 }
 
 // name is the id of the query that inserts the rows of one month of a block, and
@@ -137,8 +137,8 @@ func (s *Sink) name(b sinks.Block, month int) string {
 func (s *Sink) Fence(ctx context.Context, p sinks.Partition) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*(s.lake.config.StallTimeout+time.Second)+fenceSlack)
 	defer cancel()
-	// The literal is safe: the prefix is made of an id, a number and the
-	// cluster's name, whose quotes are doubled. KILL takes no parameters.
+	// KILL takes no parameters. Of the prefix only the cluster's name is
+	// anyone's to choose; its quotes are escaped.
 	literal := "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s.prefix(p)) + "'"
 	query := fmt.Sprintf("KILL QUERY WHERE startsWith(query_id, %s) AND user = currentUser() SYNC", literal)
 	if err := s.lake.conn.Exec(ctx, query); err != nil {

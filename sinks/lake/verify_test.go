@@ -33,6 +33,7 @@ func verify(t *testing.T, l *Lake, rs []stream.Record) Report {
 // missing; what was loaded before the first retained record, or comes after the
 // last, is no surprise.
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	s := openSink(t, l)
 	var committed []stream.Record
@@ -82,6 +83,7 @@ func TestVerify(t *testing.T) {
 
 // Of a compacted topic the latest record of each key must be the latest row.
 func TestVerifyLatest(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	s := openSink(t, l)
 	define := func(offset int64, key string) stream.Record {

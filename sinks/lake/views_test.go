@@ -69,6 +69,7 @@ const (
 )
 
 func TestCurrentLatestAndAsKnownAt(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	tell(t, l, 1,
 		said{instrument: "BTC-USD", provider: "kraken", kind: ticker, rate: last, price: "100", bid: "99", ask: "101", time: "2026-01-05 10:00:00"},
@@ -104,6 +105,7 @@ func TestCurrentLatestAndAsKnownAt(t *testing.T) {
 // prices_latest must not read the table, prices_current not more than a day of an
 // instrument: that is what keeps them fast on 100 million rows.
 func TestViewsUseKeysAndProjections(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	tell(t, l, 1, said{instrument: "BTC-USD", provider: "kraken", kind: ticker, rate: last, price: "100", time: "2026-01-05 10:00:00"},
 		said{instrument: "EUR-USD", provider: "kraken", kind: ticker, rate: last, price: "100", time: "2026-02-05 10:00:00"})
@@ -119,6 +121,7 @@ func TestViewsUseKeysAndProjections(t *testing.T) {
 }
 
 func TestOHLC(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	at := func(time, price, size, recorded string) said {
 		return said{instrument: "BTC-USD", provider: "coinbase", kind: trade, rate: last, price: price, size: size, time: time, recorded: recorded, event: time + price}
@@ -141,6 +144,7 @@ func TestOHLC(t *testing.T) {
 }
 
 func TestFX(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	fix := func(instrument, price, time string) said {
 		return said{instrument: instrument, provider: "ecb", kind: fixing, rate: official, price: price, time: time}
@@ -186,6 +190,7 @@ func TestFX(t *testing.T) {
 }
 
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	l := openLake(t)
 	s := openSink(t, l)
 	now := time.Now().UTC().Truncate(time.Minute)
