@@ -84,9 +84,9 @@ var mayImport = map[string][]string{
 	"sinks/":              {"internal/stream", "schemas", "sinks"},
 
 	"internal/kafka":      {"internal/stream", "schemas"},
-	"internal/embed":      {"schemas", "schemas/avro"},
+	"internal/embed":      {"internal/ops", "schemas", "schemas/avro"},
 	"internal/embed/":     {"internal/embed"},
-	"internal/simulator":  {},
+	"internal/simulator":  {"internal/ops"},
 	"internal/simulator/": {"internal/simulator", "schemas"},
 	"internal/config":     {},
 	"internal/ops":        {},

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"path/filepath"
 	"time"
+
+	"github.com/pricelake/pricelake/internal/ops"
 )
 
 const registryPort = 8081
@@ -51,7 +53,7 @@ func StartRegistry(_ context.Context, cfg RegistryConfig) (*Registry, error) {
 	r := &Registry{
 		addr: l.Addr().String(),
 		server: &http.Server{
-			Handler:           LoopbackOnly(newRegistryHandler(store)),
+			Handler:           ops.LoopbackOnly(newRegistryHandler(store)),
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       15 * time.Second,
 			WriteTimeout:      15 * time.Second,

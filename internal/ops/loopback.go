@@ -8,27 +8,24 @@ import (
 	"strings"
 )
 
-// LoopbackOnly refuses requests whose Host or Origin names anything but this
-// machine's loopback. A service on 127.0.0.1 is reachable by every web page the
-// user opens: without this a page can read it by DNS rebinding (foreign Host)
-// or write to it by a plain form post (foreign Origin).
+// LoopbackOnly refuses, with 403, what a web page in the user's browser could
+// send to a service on this machine: a Host that is no name of loopback (a
+// foreign name rebound to 127.0.0.1), and an Origin other than the service
+// itself (a form or script of another page).
 func LoopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !loopbackHost(r.Host) {
-			http.Error(w, "this service answers only to its loopback address", http.StatusForbidden)
+			http.Error(w, "this service answers to 127.0.0.1 and localhost only", http.StatusForbidden)
 			return
 		}
-		if origin := r.Header.Get("Origin"); origin != "" && !loopbackOrigin(origin) {
-			http.Error(w, "this service answers no requests of foreign web pages", http.StatusForbidden)
-			return
+		for _, origin := range r.Header.Values("Origin") {
+			if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
+				http.Error(w, "this service takes no requests from web pages of another origin", http.StatusForbidden)
+				return
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-func loopbackOrigin(origin string) bool {
-	u, err := url.Parse(origin)
-	return err == nil && loopbackHost(u.Host)
 }
 
 func loopbackHost(hostport string) bool {

@@ -63,7 +63,8 @@ func TestLoopbackOnly(t *testing.T) {
 	}
 	f("127.0.0.1:8090", "", 200)
 	f("localhost:8090", "", 200)
-	f("LocalHost", "http://localhost:3000", 200)
+	f("LocalHost", "http://LocalHost", 200)
+	f("localhost:8090", "http://localhost:3000", 403)
 	f("[::1]:8090", "", 200)
 	f("127.9.8.7", "", 200)
 	f("evil.example:8090", "", 403)

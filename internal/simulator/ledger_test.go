@@ -197,9 +197,10 @@ func TestOnlyThisMachineIsAnswered(t *testing.T) {
 		}
 	}
 	f("", "", 200)
-	f("localhost:8080", "http://localhost:3000", 200)
+	f("localhost:8080", "http://localhost:8080", 200)
+	f("localhost:8080", "http://localhost:3000", 403)
 	f("127.0.0.1", "", 200)
-	f("[::1]:80", "http://[::1]", 200)
+	f("[::1]:80", "http://[::1]:80", 200)
 	f("[::1]", "", 200)
 	f("evil.example", "", 403)
 	f("127.0.0.1.evil.example", "", 403)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pricelake/pricelake/internal/ops"
 )
 
 // Server is the simulator. It is safe for parallel use.
@@ -83,7 +85,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.serveFixed(w, r, answer{status: http.StatusNotFound, contentType: typeText, body: []byte("404 page not found\n")})
 	})
-	return onlyLocal(mux)
+	return ops.LoopbackOnly(mux)
 }
 
 // Run serves on the listener until ctx ends, which is no error. It closes the
