@@ -80,8 +80,9 @@ type claim struct {
 	// doubt: the outcome of the last write is unknown.
 	doubt bool
 	// verify: the store may take a write for the repeat of one whose outcome
-	// was unknown and drop it; ask after the write. True until the first write
-	// after a claim or a doubt has been verified.
+	// was unknown and drop it; ask after the write. True until something has
+	// been written after a claim or a doubt: an unknown write of a predecessor
+	// began at the first record that is missing, and later ones do not.
 	verify bool
 }
 
@@ -119,7 +120,8 @@ func (c *claim) Write(ctx context.Context, b stream.Batch, _ stream.Intend) erro
 	}
 	c.h.metrics.records.WithLabelValues(c.of.Topic, outcomeWritten).Add(float64(len(missing) - len(refused)))
 	c.present.Forget(last)
-	c.attempt, c.verify = 0, false
+	c.attempt = 0
+	c.verify = c.verify && len(missing) == 0
 	return nil
 }
 

@@ -179,9 +179,10 @@ func TestDeadLettersMakeNoDeadLetters(t *testing.T) {
 // what internal/kafka does: it commits after Write has returned nil and hands
 // the same records over again otherwise, cut differently after a new claim.
 func TestEveryRecordOnceUnderFaults(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(1000) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		m, p := sinktest.NewMemory(), new(publisher)
+		m.Lies = seed%2 == 0
 		m.Fault = func(sinks.Block) sinktest.Fault { return sinktest.Fault(max(0, rng.IntN(9)-4)) }
 		h := handler(m, p, prometheus.NewRegistry())
 		offsets, values, good := history(rng)

@@ -156,3 +156,41 @@ func TestWritePrices(t *testing.T) {
 		t.Errorf("Present = %v", present)
 	}
 }
+
+// What is written is counted, and how old it is when it can be queried; a repeat
+// writes nothing.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	l := openLake(t)
+	reg := prometheus.NewRegistry()
+	now := utc("2026-01-05 11:59:31") // 30 s after the answers
+	s := NewSink(l, Options{Decoders: jsonDecoders(), Cluster: "test", Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler), Registerer: reg})
+	b := block(record(t, schemas.TopicPrices, 5, somePrice(t, 1)), record(t, schemas.TopicPrices, 7, somePrice(t, 2)))
+	for range 2 {
+		if err := s.Write(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]float64{
+		"pricelake_lake_rows_written_total": 2, "pricelake_lake_inserts_repeated_total": 1,
+		"pricelake_lake_insert_duration_seconds count": 2, "pricelake_freshness_seconds count": 2, "pricelake_freshness_seconds sum": 60,
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		m := f.GetMetric()[0]
+		if h := m.GetHistogram(); h != nil {
+			got[f.GetName()+" count"], got[f.GetName()+" sum"] = float64(h.GetSampleCount()), h.GetSampleSum()
+			continue
+		}
+		got[f.GetName()] = m.GetCounter().GetValue()
+	}
+	for name, value := range want {
+		if got[name] != value {
+			t.Errorf("%s = %v, want %v", name, got[name], value)
+		}
+	}
+}
