@@ -12,7 +12,7 @@ TOPICS = ["catalog.calls.v1", "catalog.instruments.v1", "schedules.v1", "polls.r
 
 for topic in TOPICS:
     n = 0
-    for msg, value in records(up, topic):
+    for msg, value in records(up, topic, most=2000):
         n += 1
         assert value is None or isinstance(value, dict), (topic, value)
     assert n > 0, f"{topic} is empty"

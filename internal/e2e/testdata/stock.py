@@ -6,8 +6,9 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 
-def records(up, topic):
-    """Yields (message, decoded value) of every committed record of a topic."""
+def records(up, topic, most=None):
+    """Yields (message, decoded value) of every committed record of a topic, or of
+    so many of them."""
     consumer = Consumer({
         "bootstrap.servers": up["kafka"],
         "group.id": "stock-clients",
@@ -22,7 +23,7 @@ def records(up, topic):
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         assert partitions, f"{topic} has no partitions"
         consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-        ended = set()
+        ended, seen = set(), 0
         while len(ended) < len(partitions):
             msg = consumer.poll(20)
             assert msg is not None, f"{topic}: nothing for 20 s, ended {ended}"
@@ -31,6 +32,9 @@ def records(up, topic):
                     ended.add(msg.partition())
                     continue
                 raise SystemExit(f"{topic}: {msg.error()}")
+            if seen == most:
+                return
+            seen += 1
             value = decode(msg.value(), SerializationContext(topic, MessageField.VALUE)) if msg.value() is not None else None
             yield msg, value
     finally:
