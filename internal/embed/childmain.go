@@ -19,9 +19,9 @@ import (
 // its terminal, standard input, ends. The result is the exit status, which says
 // little: the engine reports 0 for a failed start too.
 //
-// The library wants a process of its own (it can be started once only), no
-// cgo (a binary built with cgo cannot host it), and a terminal as standard
-// input: with anything else a single bad client aborts the server.
+// The library wants a process of its own (it can be started once only) without
+// the race detector, and a terminal as standard input: with anything else a
+// single bad client aborts the server.
 func ChildMain(args []string) int {
 	if err := runChild(args); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", ChildCommand, err)

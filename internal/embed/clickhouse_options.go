@@ -16,7 +16,7 @@ type ClickHouseConfig struct {
 	NativeAddr, HTTPAddr string
 	// ChildCommand is the command that calls ChildMain with what is appended
 	// to it. Empty means this very binary with the sub-command ChildCommand. A
-	// binary built with cgo cannot be the child.
+	// binary built with the race detector cannot be the child.
 	ChildCommand []string
 	// Databases the owner has all rights in, "test_*" for all with a prefix.
 	// Empty means pricelake. The first one is made at the start.

@@ -1,6 +1,6 @@
 // Command clickhouse-child is the ClickHouse child process on its own. The
 // pricelake binary holds the same code as a hidden sub-command; tests build
-// this one, without cgo, because a binary with cgo (-race) cannot be the child.
+// this one, because a binary with the race detector cannot be the child.
 package main
 
 import (
