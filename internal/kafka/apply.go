@@ -60,6 +60,7 @@ func ApplyTopics(ctx context.Context, c Config, topics []Topic) ([]TopicChange, 
 type applier struct {
 	admin   *kadm.Client
 	changes []TopicChange
+	altered []Topic
 }
 
 func (a *applier) apply(ctx context.Context, topics []Topic) error {
@@ -110,30 +111,13 @@ func (a *applier) compare(t Topic, partitions int) error {
 }
 
 func (a *applier) alter(ctx context.Context, t Topic) error {
-	described, err := a.admin.DescribeTopicConfigs(ctx, t.Name)
-	if err != nil {
-		return fmt.Errorf("reading the settings of topic %q: %w", t.Name, err)
-	}
-	is, err := described.On(t.Name, nil)
-	if err = errors.Join(err, is.Err); err != nil {
-		return fmt.Errorf("reading the settings of topic %q: %w", t.Name, err)
-	}
-	current := make(map[string]string, len(is.Configs))
-	for _, c := range is.Configs {
-		current[c.Key] = c.MaybeValue()
+	changes, err := a.differences(ctx, t)
+	if err != nil || len(changes) == 0 {
+		return err
 	}
 	var alter []kadm.AlterConfig
-	var changes []TopicChange
-	for _, key := range slices.Sorted(maps.Keys(t.Config)) {
-		want := t.Config[key]
-		if current[key] == want {
-			continue
-		}
-		alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &want})
-		changes = append(changes, TopicChange{Topic: t.Name, Kind: ChangeAltered, Config: key, From: current[key], To: want})
-	}
-	if len(alter) == 0 {
-		return nil
+	for _, c := range changes {
+		alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: c.Config, Value: &c.To})
 	}
 	altered, err := a.admin.AlterTopicConfigs(ctx, alter, t.Name)
 	if err == nil {
@@ -143,11 +127,36 @@ func (a *applier) alter(ctx context.Context, t Topic) error {
 		return fmt.Errorf("altering topic %q: %w", t.Name, err)
 	}
 	a.changes = append(a.changes, changes...)
+	a.altered = append(a.altered, t)
 	return nil
 }
 
+// differences returns the settings that are not as described, by name.
+func (a *applier) differences(ctx context.Context, t Topic) ([]TopicChange, error) {
+	described, err := a.admin.DescribeTopicConfigs(ctx, t.Name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the settings of topic %q: %w", t.Name, err)
+	}
+	is, err := described.On(t.Name, nil)
+	if err = errors.Join(err, is.Err); err != nil {
+		return nil, fmt.Errorf("reading the settings of topic %q: %w", t.Name, err)
+	}
+	current := make(map[string]string, len(is.Configs))
+	for _, c := range is.Configs {
+		current[c.Key] = c.MaybeValue()
+	}
+	var changes []TopicChange
+	for _, key := range slices.Sorted(maps.Keys(t.Config)) {
+		if is, must := current[key], t.Config[key]; is != must {
+			changes = append(changes, TopicChange{Topic: t.Name, Kind: ChangeAltered, Config: key, From: is, To: must})
+		}
+	}
+	return changes, nil
+}
+
 // awaitReady returns when the brokers know every topic with a leader for each
-// partition; producing before that fails.
+// partition and every altered setting: answers run ahead of what all brokers
+// have heard, and producing before that fails.
 func (a *applier) awaitReady(ctx context.Context, topics []Topic) error {
 	for fails := 1; ; fails++ {
 		missing, err := a.missing(ctx, topics)
@@ -174,6 +183,11 @@ func (a *applier) missing(ctx context.Context, topics []Topic) (string, error) {
 			if p.Leader < 0 {
 				return t.Name, nil
 			}
+		}
+	}
+	for _, t := range a.altered {
+		if left, err := a.differences(ctx, t); err != nil || len(left) > 0 {
+			return t.Name, err
 		}
 	}
 	return "", nil

@@ -133,9 +133,9 @@ func (w testWriter) Write(p []byte) (int, error) {
 }
 
 // name returns a name for a topic, a group or a transactional id that no other
-// test uses.
+// test uses, nor the same test of a run before on a real broker.
 func (c *cluster) name(t *testing.T) string {
-	return fmt.Sprintf("t%d.%s", serial.Add(1), strings.NewReplacer("/", ".", "#", ".").Replace(t.Name()))
+	return fmt.Sprintf("t%d.%d.%s", os.Getpid(), serial.Add(1), strings.NewReplacer("/", ".", "#", ".").Replace(t.Name()))
 }
 
 // topic makes a topic of the test's own and returns its name.
