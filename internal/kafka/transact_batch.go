@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // transact is one transaction: handle, publish, commit. All or nothing (I1).
@@ -111,65 +107,6 @@ func (s *session) rest(p *part) {
 	p.fails++
 	p.resume = time.Now().Add(backoff(p.fails, 100*time.Millisecond, 10*time.Second))
 	s.pause(p.TopicPartition)
-}
-
-// commit ends the transaction with the offsets of everything polled, and says
-// whether it is committed. It is the one place where a stage's offsets move.
-func (s *session) commit(inputs []*input) bool {
-	ctx, cancel := s.bounded(s.cfg.TransactionTimeout)
-	defer cancel()
-	s.mu.Lock()
-	memberID := s.memberID
-	s.mu.Unlock()
-	guarded := kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
-		if len(req.Topics) > 0 && req.MemberID != memberID {
-			// Taken in anew since the batch was polled: not ours any more. The
-			// code is one that makes End abort.
-			return fmt.Errorf("committing as another member than polled: %w: %w", errFenced, kerr.UnknownMemberID)
-		}
-		return nil
-	})
-	committed, err := s.txn.End(guarded, kgo.TryCommit)
-	s.clearRevoked()
-	switch {
-	case err != nil:
-		s.aborted("end")
-		s.end(fmt.Errorf("ending a transaction of %q: %w: %w", s.id, errOutcome, known(err)))
-		return false
-	case committed:
-		s.metrics.commits.WithLabelValues(s.group).Inc()
-		return true
-	}
-	s.aborted("rebalance")
-	if err := s.checkAborted(ctx, inputs); err != nil {
-		s.end(err)
-	}
-	return false
-}
-
-// abort ends the transaction, if there is one, without effect: the client goes
-// back to the committed offsets, and the records come again.
-func (s *session) abort(reason string) {
-	ctx, cancel := s.bounded(s.cfg.TransactionTimeout)
-	defer cancel()
-	_, err := s.txn.End(ctx, kgo.TryAbort)
-	s.clearRevoked()
-	if reason != "revoked" {
-		s.aborted(reason)
-	}
-	if err != nil {
-		s.end(fmt.Errorf("aborting a transaction of %q: %w", s.id, known(err)))
-	}
-}
-
-func (s *session) aborted(reason string) {
-	s.metrics.aborts.WithLabelValues(s.group, reason).Inc()
-}
-
-func (s *session) clearRevoked() {
-	s.mu.Lock()
-	s.revoked = false
-	s.mu.Unlock()
 }
 
 // settled tells the stages what of theirs is durable now.
