@@ -8,11 +8,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -105,7 +109,7 @@ func launch(t *testing.T, dir string, args ...string) (u *up, ready <-chan app.E
 		t.Fatal(err)
 	}
 	u = &up{t: t, dir: dir, stderr: stderr, exited: make(chan struct{}), Started: time.Now()}
-	u.cmd = exec.Command(path, append([]string{"up", "--json", "--data-dir", dir}, args...)...)
+	u.cmd = exec.Command(path, slices.Concat([]string{"up", "--json", "--data-dir", dir}, portsOf(t, dir), args)...)
 	u.cmd.Stderr = stderr
 	u.cmd.Env = cleanEnv()
 	stdout, err := u.cmd.StdoutPipe()
@@ -124,6 +128,43 @@ func launch(t *testing.T, dir string, args ...string) (u *up, ready <-chan app.E
 	}()
 	t.Cleanup(u.Kill)
 	return u, lines
+}
+
+// portsOf returns flags with ports that belong to the data dir for the length of
+// the test binary: tests overlap, and each start would otherwise want the usual
+// ones. A data dir marked by ownPorts chooses for itself.
+func portsOf(t *testing.T, dir string) []string {
+	t.Helper()
+	if flags, ok := ports.Load(dir); ok {
+		return flags.([]string)
+	}
+	var flags []string
+	for _, service := range []string{"kafka", "registry", "clickhouse", "clickhouse-http", "admin"} {
+		flags = append(flags, "--"+service+"-addr", unusualAddr(t))
+	}
+	ports.Store(dir, flags)
+	return flags
+}
+
+func ownPorts(dir string) { ports.Store(dir, []string(nil)) }
+
+var ports sync.Map // data dir → flags
+
+// unusualAddr is a free address below the ports that systems hand out.
+func unusualAddr(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(20_000+rand.IntN(10_000)))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return l.Addr().String()
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 // readReady sends the first line and reads the rest to its end.

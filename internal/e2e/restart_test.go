@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +21,14 @@ import (
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	// It chooses its ports itself and must come back to them. The usual ones
+	// are taken, as far as they are free: in between, somebody else would.
+	ownPorts(dir)
+	for _, usual := range []string{"9092", "8081", "9000", "8123", "8090"} {
+		if l, err := net.Listen("tcp", "127.0.0.1:"+usual); err == nil {
+			t.Cleanup(func() { _ = l.Close() })
+		}
+	}
 	u := startUp(t, dir, "--demo")
 	eventually(t, 20*time.Second, "a hundred prices", func() error { return atLeast(u, 100) })
 	first := u.Ready
