@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -169,29 +170,52 @@ func (n undoNote) isMarker(batch []byte) bool {
 
 // takeBack gives the files the sizes of the note.
 func (n undoNote) takeBack(dir string, names []string) error {
+	steps, err := n.stepsBack(dir, names)
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stepsBack are the single changes of takeBack in their order. After a kill
+// between any two of them, the next start goes on: the offsets go first, since
+// only the markers tell that the commit is torn, and the index of a segment goes
+// before its data, since nobody looks for an index without data.
+func (n undoNote) stepsBack(dir string, names []string) ([]func() error, error) {
+	steps := []func() error{func() error { return truncate(filepath.Join(dir, "groups.log"), n.Groups) }}
 	for _, name := range names {
 		folder := filepath.Join(dir, "partitions", name)
 		t, ok := n.Tails[name]
 		bases, err := segments(folder)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, base := range bases {
 			if ok && base <= t.Segment {
 				continue
 			}
-			if err := errors.Join(os.Remove(segmentFile(folder, base, ".dat")), os.Remove(segmentFile(folder, base, ".idx"))); err != nil {
-				return err
-			}
+			steps = append(steps,
+				func() error { return remove(segmentFile(folder, base, ".idx")) },
+				func() error { return remove(segmentFile(folder, base, ".dat")) })
 		}
 		if ok {
-			if err := truncate(t.dataFile(folder), t.Data); err != nil {
-				return err
-			}
-			if err := cutTail(folder); err != nil { // the index follows
-				return err
-			}
+			steps = append(steps,
+				func() error { return truncate(t.dataFile(folder), t.Data) },
+				func() error { return cutTail(folder) }) // the index follows
 		}
 	}
-	return truncate(filepath.Join(dir, "groups.log"), n.Groups)
+	return steps, nil
+}
+
+// remove deletes a file that may be gone already.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

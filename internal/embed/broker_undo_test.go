@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -151,6 +152,58 @@ func TestRecoverLog(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A start that is killed while it takes a commit back leaves what the next start
+// needs to finish, wherever it stopped.
+func TestRecoverLogFinishesWhatARecoveryBegan(t *testing.T) {
+	for stop := 0; ; stop++ {
+		dir := brokerDir(t, 3)
+		u, err := openUndo(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := u.before(commitRequest()); err != nil {
+			t.Fatal(err)
+		}
+		want := withoutEmpty(sizes(t, dir))
+		add(t, partition(dir, 0), batch(7, 3, true))
+		appendTo(t, filepath.Join(partition(dir, 1), "5.dat"), batch(7, 3, true))
+		appendTo(t, filepath.Join(partition(dir, 1), "5.idx"), string(make([]byte, indexEntryBytes)))
+		add(t, partition(dir, 2), batch(7, 3, true))
+		appendTo(t, filepath.Join(dir, "groups.log"), "offsets of the transaction")
+		if err := u.file.Close(); err != nil {
+			t.Fatal(err)
+		}
+		note, _, noted, err := readUndo(dir)
+		if err != nil || !noted {
+			t.Fatalf("noted %t: %v", noted, err)
+		}
+		steps, err := note.stepsBack(dir, []string{"t-0", "t-1", "t-2"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range steps[:stop] {
+			if err := step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := recoverLog(dir, slog.New(slog.DiscardHandler)); err != nil {
+			t.Errorf("after %d of %d steps: %v", stop, len(steps), err)
+		}
+		if got := withoutEmpty(sizes(t, dir)); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("after %d of %d steps: sizes %v, want %v", stop, len(steps), got, want)
+		}
+		if stop == len(steps) {
+			return
+		}
+	}
+}
+
+// withoutEmpty leaves out empty files: the broker passes over empty segments.
+func withoutEmpty(sizes map[string]int64) map[string]int64 {
+	maps.DeleteFunc(sizes, func(_ string, size int64) bool { return size == 0 })
+	return sizes
 }
 
 func TestRecoverLogLeavesACleanStopAlone(t *testing.T) {

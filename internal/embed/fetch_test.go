@@ -90,7 +90,7 @@ func TestFetchSaysTheWaysOut(t *testing.T) {
 	list := cache(t)
 	fakeNPM(t, "echo 'npm error code ENOTFOUND' >&2; exit 1\n")
 	_, err := Fetch(t.Context(), nil)
-	for _, want := range []string{"ENOTFOUND", "install Node.js", "`clickhouse` binary", "address"} {
+	for _, want := range []string{"ENOTFOUND", "install Node.js", "`clickhouse` binary", "pricelake run"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("npm fails: error %v lacks %q", err, want)
 		}
