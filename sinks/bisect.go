@@ -8,12 +8,17 @@ import (
 	"github.com/pricelake/pricelake/schemas"
 )
 
-// drift tells a bad record from a bad table. One refused record among others is
-// a bad record. A batch of several of which the server takes none, now or
-// before, meets a table that this version does not fit: nobody is helped by dead
-// letters for all of them.
+// mostBuried is how many records may be refused, with not one taken, before it
+// counts as the table's fault. A source that sends a few bad values at once must
+// not block its partition; dead letters for a batch or two of that size can be
+// played again.
+const mostBuried = 100
+
+// drift tells bad records from a bad table. A large batch of which the server
+// takes no row, now or before, meets a table that this version does not fit:
+// nobody is helped by dead letters for all of it.
 func drift(refused []Refusal, batch int) error {
-	if batch < 2 || len(refused) < batch {
+	if batch <= mostBuried || len(refused) < batch {
 		return nil
 	}
 	for _, f := range refused {
@@ -21,7 +26,7 @@ func drift(refused []Refusal, batch int) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the server refuses every row: is its schema that of this version? run `pricelake migrate`: %w", refused[0].Err)
+	return fmt.Errorf("the server refuses each of %d rows: is its schema that of this version? run `pricelake migrate`: %w", len(refused), refused[0].Err)
 }
 
 // attemptAll writes rs under the current attempt. A refusal that names records

@@ -149,17 +149,31 @@ func TestRefusedRecordsBecomeDeadLetters(t *testing.T) {
 	}
 }
 
-// A server that takes nothing has another schema; that is no reason to bury
-// everything.
-func TestRefusalOfEverythingIsAnError(t *testing.T) {
-	m, p := sinktest.NewMemory(), new(publisher)
-	s := open(t, handler(m, p, prometheus.NewRegistry()), 0, 0)
-	bad := map[int64]string{1: sinktest.Unwanted, 2: sinktest.Unwanted}
-	if err := s.Write(t.Context(), batch(0, bad, 1, 2), nil); err == nil || len(p.sent) != 0 {
-		t.Errorf("Write = %v with %d dead letters, want an error and none", err, len(p.sent))
-	}
-	if err := s.Write(t.Context(), batch(0, bad, 1), nil); err != nil || len(p.sent) != 1 {
-		t.Errorf("Write of one bad record = %v with %d dead letters, want one", err, len(p.sent))
+// A server that takes nothing of a large batch has another schema; that is no
+// reason to bury everything. A few bad records must not block the partition.
+func TestRefusalOfEverything(t *testing.T) {
+	for _, tc := range []struct {
+		records, good int64
+		buried        int
+	}{
+		{records: 1, buried: 1},
+		{records: 2, buried: 2},
+		{records: 100, buried: 100},
+		{records: 101, buried: 0},
+		{records: 101, good: 1, buried: 100},
+	} {
+		m, p := sinktest.NewMemory(), new(publisher)
+		s := open(t, handler(m, p, prometheus.NewRegistry()), 0, 0)
+		bad, offsets := map[int64]string{}, make([]int64, tc.records)
+		for i := range tc.records {
+			if offsets[i] = i; i >= tc.good {
+				bad[i] = sinktest.Unwanted
+			}
+		}
+		err := s.Write(t.Context(), batch(0, bad, offsets...), nil)
+		if len(p.sent) != tc.buried || (err == nil) != (tc.buried > 0) {
+			t.Errorf("Write of %d records, %d good = %v with %d dead letters, want %d", tc.records, tc.good, err, len(p.sent), tc.buried)
+		}
 	}
 }
 
