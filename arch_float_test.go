@@ -16,7 +16,6 @@ var floats = map[string]string{
 	"processors/dedupe.newMetrics":              "the value of a gauge",
 	"producers/mapping.numberReader.text":       "refuses a float out of jq",
 	"producers/mapping.typeName":                "names what was found, in an error",
-	"sinks/lake.Flush":                          "inserts per second",
 	"sinks/lake.textOf":                         "prints columns of people's own queries",
 }
 

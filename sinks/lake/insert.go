@@ -15,6 +15,11 @@ import (
 // server knew the name and dropped the block: the rows may be there, or may have
 // been lost with a server that died between noting the name and keeping them.
 func (l *Lake) insert(ctx context.Context, p *part, name string) (repeat bool, err error) {
+	// A select may pass over a context that has ended, and the driver then closes
+	// a connection that it has already given back.
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
 	select {
 	case l.inserts <- struct{}{}:
 		defer func() { <-l.inserts }()

@@ -17,6 +17,10 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
+// Role is what the lake calls itself in the dead letters of records that it gave
+// up. Verify looks for those.
+const Role = "lake"
+
 // DefaultDatabase is the database of the contract.
 const DefaultDatabase = "pricelake"
 
@@ -24,8 +28,8 @@ const DefaultDatabase = "pricelake"
 type Config struct {
 	// Address is host:port of ClickHouse's native protocol.
 	Address string
-	// User needs the rights of deploy/clickhouse: all on the database, and to
-	// end its own queries.
+	// User needs all rights on the database, and may end its own queries, as
+	// everyone may.
 	User     string
 	Password string
 	Database string

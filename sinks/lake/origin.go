@@ -17,11 +17,13 @@ type origin struct {
 	offset     int64
 	epoch      uint32
 	recordedAt time.Time // the broker's timestamp of the record
-	insertedAt time.Time // when the lake began to write the row
+	insertedAt time.Time // when this attempt to write the row began
 }
 
 // origins is the columns that every table ends with. All values are computed
-// here and none by a DEFAULT: a repeat of a block must be the same block.
+// here and none by a DEFAULT, so that a row is what was sent. The server knows the
+// repeat of a block by its token, not by its bytes: inserted_at is another, and
+// that of the attempt which was kept stays.
 func origins[T any]() []column[T] {
 	recorded, inserted := new(proto.ColInt64), new(proto.ColInt64)
 	topicID := new(proto.ColUUID)

@@ -12,24 +12,10 @@ import (
 	"github.com/pricelake/pricelake/sinks"
 )
 
-// Flush says how a topic's records are best cut into blocks.
-type Flush struct {
-	// Rows and Bytes cut a block that is full: it is written at once.
-	Rows, Bytes int
-	// Interval is the least time between two writes of a partition that are
-	// not full, Linger how long the first record after a quiet Interval waits
-	// for company.
-	Interval, Linger time.Duration
-	// WritesPerSecond bounds the writes of one process into the table while
-	// its partitions are quiet: each makes a part that has to be merged.
-	WritesPerSecond float64
-}
-
 // Table is a table that is loaded from a topic.
 type Table struct {
 	Name  string
 	Topic string
-	Flush Flush
 	// Latest: the topic is compacted. Its records come and go, so only the
 	// latest record of each key is sure to be a row, which is what Verify asks.
 	Latest bool
@@ -40,16 +26,14 @@ type Table struct {
 
 // Tables returns the tables that are loaded from topics, the hottest first.
 func Tables() []Table {
-	hot := Flush{Rows: 50_000, Bytes: 16 << 20, Interval: 250 * time.Millisecond, Linger: 30 * time.Millisecond, WritesPerSecond: 4}
-	quiet := Flush{Rows: 50_000, Bytes: 16 << 20, Interval: 5 * time.Second, Linger: 30 * time.Millisecond, WritesPerSecond: 1}
 	return []Table{
-		{Name: "prices", Topic: schemas.TopicPrices, Flush: hot, newest: "event_time"},
-		{Name: "prices_rejected", Topic: schemas.TopicRejected, Flush: quiet, newest: "fetched_at"},
-		{Name: "polls", Topic: schemas.TopicPolls, Flush: quiet, newest: "finished_at"},
-		{Name: "responses", Topic: schemas.TopicResponses, Flush: quiet, newest: "fetched_at"},
-		{Name: "dead_letters", Topic: schemas.TopicDeadLetters, Flush: quiet, newest: "failed_at"},
-		{Name: "instruments_history", Topic: schemas.TopicInstruments, Flush: quiet, Latest: true, newest: "defined_at", key: "instrument"},
-		{Name: "calls_history", Topic: schemas.TopicCalls, Flush: quiet, Latest: true, newest: "defined_at", key: "call_id"},
+		{Name: "prices", Topic: schemas.TopicPrices, newest: "event_time"},
+		{Name: "prices_rejected", Topic: schemas.TopicRejected, newest: "fetched_at"},
+		{Name: "polls", Topic: schemas.TopicPolls, newest: "finished_at"},
+		{Name: "responses", Topic: schemas.TopicResponses, newest: "fetched_at"},
+		{Name: "dead_letters", Topic: schemas.TopicDeadLetters, newest: "failed_at"},
+		{Name: "instruments_history", Topic: schemas.TopicInstruments, Latest: true, newest: "defined_at", key: "instrument"},
+		{Name: "calls_history", Topic: schemas.TopicCalls, Latest: true, newest: "defined_at", key: "call_id"},
 	}
 }
 

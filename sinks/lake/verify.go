@@ -197,8 +197,8 @@ func (l *Lake) buried(ctx context.Context, r sinks.Range) (sinks.Offsets, error)
 	rows, err := l.conn.Query(ctx, `
 		SELECT DISTINCT origin_offset FROM dead_letters
 		WHERE origin_topic = ? AND origin_topic_id = ? AND origin_partition = ?
-			AND origin_offset BETWEEN ? AND ? AND role = 'lake'
-		ORDER BY origin_offset`, r.Topic, schemas.ID(r.TopicID).String(), r.Number, r.First, r.Last)
+			AND origin_offset BETWEEN ? AND ? AND role = ?
+		ORDER BY origin_offset`, r.Topic, schemas.ID(r.TopicID).String(), r.Number, r.First, r.Last, Role)
 	if err != nil {
 		return dead, fmt.Errorf("reading the dead letters of %v: %w", r, err)
 	}

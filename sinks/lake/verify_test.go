@@ -51,7 +51,7 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	write(0, 3, 10, 11, 12, 14, 15, 17, 20, 22, 23, 24, 30, 31, 99)
-	letter := schemas.DeadLetter{OriginTopic: schemas.TopicPrices, OriginTopicID: schemas.ID(topicID), OriginOffset: 21, Role: "lake", OriginTimestamp: utc("2026-01-05 00:00:00"), FailedAt: utc("2026-01-05 00:00:00")}
+	letter := schemas.DeadLetter{OriginTopic: schemas.TopicPrices, OriginTopicID: schemas.ID(topicID), OriginOffset: 21, Role: Role, OriginTimestamp: utc("2026-01-05 00:00:00"), FailedAt: utc("2026-01-05 00:00:00")}
 	if err := s.Write(t.Context(), block(record(t, schemas.TopicDeadLetters, 1, letter))); err != nil {
 		t.Fatal(err)
 	}

@@ -189,6 +189,23 @@ func TestFX(t *testing.T) {
 	)
 }
 
+// What prices_in computes with is not among its columns.
+func TestColumnsOfPricesIn(t *testing.T) {
+	t.Parallel()
+	var names []string
+	err := openLake(t).Query(t.Context(), "SELECT * FROM prices_in(currency = 'EUR')", func(columns []Column) error {
+		for _, c := range columns {
+			names = append(names, c.Name)
+		}
+		return nil
+	}, func([]*string) error { return nil })
+	want := "instrument base quote provider rate_type kind event_time price bid ask currency price_in bid_in ask_in " +
+		"rate rate_path rate_time rate_age_seconds value_date event_id revision"
+	if got := strings.Join(names, " "); err != nil || got != want {
+		t.Errorf("columns %s (%v), want %s", got, err, want)
+	}
+}
+
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	l := openLake(t)

@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS prices
     quality         Int32                               COMMENT 'Bit set: 1 rounded to 18 decimals, 2 time cut to microseconds' CODEC(T64, ZSTD(1)),
     poll_id         UUID                                COMMENT 'The row of polls',
     response_id     UUID                                COMMENT 'The row of responses',
-    correlation_id  UUID                                COMMENT 'Given when the poll was asked for; find everything about it by pricelake trace',
+    correlation_id  UUID                                COMMENT 'Given when the poll was asked for; what came of it has the same in every table',
     recorded_at     DateTime64(6, 'UTC')                COMMENT 'When the broker recorded it in prices.v1: the knowledge time' CODEC(Delta, ZSTD(1)),
     inserted_at     DateTime64(6, 'UTC')                COMMENT 'When the lake wrote the row' CODEC(Delta, ZSTD(1)),
     _topic_id       UUID                                COMMENT 'Lineage: id of the topic the row was loaded from' CODEC(ZSTD(1)),

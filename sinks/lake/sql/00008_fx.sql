@@ -114,18 +114,7 @@ COMMENT 'The rate between two currencies at an instant: fx_asof(base = ''USD'', 
 -- instant and at most 14 days old. Null where there is no such rate, and where the
 -- product has more than 20 digits before the point.
 CREATE OR REPLACE VIEW prices_in
-AS SELECT p.instrument AS instrument, p.base AS base, p.quote AS quote, p.provider AS provider, p.rate_type AS rate_type, p.kind AS kind,
-    p.event_time AS event_time, p.price AS price, p.bid AS bid, p.ask AS ask,
-    {currency:String} AS currency,
-    accurateCastOrNull(multiplyDecimal(toDecimal256(p.price, 18), fx, 18), 'Decimal(38, 18)') AS price_in,
-    accurateCastOrNull(multiplyDecimal(toDecimal256(p.bid, 18), fx, 18), 'Decimal(38, 18)') AS bid_in,
-    accurateCastOrNull(multiplyDecimal(toDecimal256(p.ask, 18), fx, 18), 'Decimal(38, 18)') AS ask_in,
-    CAST(fx, 'Nullable(Decimal(38, 18))') AS rate,
-    multiIf(way = 'same', 'same', way = 'direct', d.path, way = 'EUR', concat(e.path, ' ', ec.path), way = 'USD', concat(u.path, ' ', uc.path), '') AS rate_path,
-    multiIf(way = 'same', p.event_time, way = 'direct', d.event_time,
-        way = 'EUR', least(e.event_time, ec.event_time), way = 'USD', least(u.event_time, uc.event_time), NULL) AS rate_time,
-    dateDiff('second', rate_time, p.event_time) AS rate_age_seconds,
-    p.value_date AS value_date, p.event_id AS event_id, p.revision AS revision,
+AS WITH
     multiIf(
         p.quote = {currency:String}, 'same',
         d.event_time > p.event_time - toIntervalDay(14), 'direct',
@@ -144,6 +133,18 @@ AS SELECT p.instrument AS instrument, p.base AS base, p.quote AS quote, p.provid
             if(uc.inverted, divideDecimal(toDecimal256('1', 18), if(uc.value > toDecimal128('0', 18), toDecimal256(uc.value, 18), toDecimal256('1', 18)), 36), toDecimal256(uc.value, 36)),
             36)),
         NULL) AS fx
+SELECT p.instrument AS instrument, p.base AS base, p.quote AS quote, p.provider AS provider, p.rate_type AS rate_type, p.kind AS kind,
+    p.event_time AS event_time, p.price AS price, p.bid AS bid, p.ask AS ask,
+    {currency:String} AS currency,
+    accurateCastOrNull(multiplyDecimal(toDecimal256(p.price, 18), fx, 18), 'Decimal(38, 18)') AS price_in,
+    accurateCastOrNull(multiplyDecimal(toDecimal256(p.bid, 18), fx, 18), 'Decimal(38, 18)') AS bid_in,
+    accurateCastOrNull(multiplyDecimal(toDecimal256(p.ask, 18), fx, 18), 'Decimal(38, 18)') AS ask_in,
+    CAST(fx, 'Nullable(Decimal(38, 18))') AS rate,
+    multiIf(way = 'same', 'same', way = 'direct', d.path, way = 'EUR', concat(e.path, ' ', ec.path), way = 'USD', concat(u.path, ' ', uc.path), '') AS rate_path,
+    multiIf(way = 'same', p.event_time, way = 'direct', d.event_time,
+        way = 'EUR', least(e.event_time, ec.event_time), way = 'USD', least(u.event_time, uc.event_time), NULL) AS rate_time,
+    dateDiff('second', rate_time, p.event_time) AS rate_age_seconds,
+    p.value_date AS value_date, p.event_id AS event_id, p.revision AS revision
 FROM (SELECT *, 'EUR' AS eur, 'USD' AS usd FROM prices_current) AS p
 ASOF LEFT JOIN (SELECT * FROM fx_legs WHERE to_currency = {currency:String}) AS d
     ON p.quote = d.from_currency AND p.event_time >= d.event_time
