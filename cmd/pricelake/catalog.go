@@ -70,15 +70,18 @@ func (c *cli) catalogValidate() *cobra.Command {
 }
 
 func (c *cli) catalogApply() *cobra.Command {
-	var dryRun, keep bool
+	var dryRun, keep, shipped bool
 	cmd := &cobra.Command{
-		Use:   "apply [FILE…]",
+		Use:   "apply FILE…",
 		Short: "Make a catalog the active one",
 		Long: `Publishes the difference between the catalog and the active one. A catalog with a
 mistake changes nothing: the last good one stays active. Calls and instruments
 that the files no longer name are removed, unless --keep is given.`,
 		Example: examples("pricelake catalog apply catalog.yaml", "pricelake catalog apply --dry-run catalog.yaml"),
 		RunE: func(cmd *cobra.Command, files []string) error {
+			if shipped == (len(files) > 0) {
+				return usageError{errors.New("name the catalog's files, or give --shipped for the one that comes with pricelake")}
+			}
 			cat, err := c.loadCatalog(files)
 			if err != nil {
 				return err
@@ -96,6 +99,7 @@ that the files no longer name are removed, unless --keep is given.`,
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would change, change nothing")
+	cmd.Flags().BoolVar(&shipped, "shipped", false, "apply the catalog that comes with pricelake")
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave calls and instruments that the files do not name")
 	return cmd
 }
@@ -152,7 +156,7 @@ func (c *cli) catalogList() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&shipped, "shipped", false, "the catalog that `up` uses when told none")
+	cmd.Flags().BoolVar(&shipped, "shipped", false, "the catalog that comes with pricelake")
 	return cmd
 }
 
@@ -201,7 +205,7 @@ catalog if one is running, else in the shipped one.`,
 			if err != nil {
 				return err
 			}
-			s, err := c.settings()
+			s, _, err := c.settings()
 			if err != nil {
 				return err
 			}

@@ -90,7 +90,8 @@ func (c *cli) dlqReplay() *cobra.Command {
 		Long: `Appends the original record of each dead letter to the topic it came from, marked
 with the dead letter's id. A replayed poll asks the API again under a poll id
 made from that mark, so replaying one letter twice is one poll. The dead letter
-itself stays.`,
+itself stays. Letters of the lake are refused: their record is in its topic
+still, and sent again it would be there twice.`,
 		Example: examples("pricelake dlq replay 8d3f0c1e-…", "pricelake dlq replay --all --call kraken-ticker --dry-run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
@@ -112,6 +113,9 @@ itself stays.`,
 				}
 				for _, l := range letters {
 					ids = append(ids, l.DeadLetterID)
+				}
+				if len(letters) == filter.Limit {
+					c.out.line("the newest %d only: raise --limit for more", filter.Limit)
 				}
 			}
 			replayed, err := a.ReplayDeadLetters(cmd.Context(), ids, dryRun)

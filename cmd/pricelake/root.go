@@ -40,8 +40,6 @@ type cli struct {
 	stderr io.Writer
 	env    []string
 	flags  globalFlags
-	// hint is what a failure probably comes from: nothing was found to talk to.
-	hint string
 }
 
 type globalFlags struct {
@@ -72,9 +70,6 @@ func (c *cli) exit(err error) int {
 	}
 	if !errors.As(err, new(printedError)) {
 		fmt.Fprintf(c.stderr, "pricelake: %s\n", err)
-		if c.hint != "" && !errors.As(err, new(usageError)) && !errors.As(err, new(checkError)) {
-			fmt.Fprintln(c.stderr, c.hint)
-		}
 	}
 	switch {
 	case errors.As(err, new(checkError)):
@@ -108,7 +103,7 @@ and ask the first question in a second terminal:
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&c.flags.config, "config", "", "configuration file (default: none; also PRICELAKE_CONFIG)")
-	f.StringVar(&c.flags.dataDir, "data-dir", "", "where state is kept; tools find a running `up` there")
+	f.StringVar(&c.flags.dataDir, "data-dir", "", "where state is kept; tools find the running lake there")
 	f.BoolVar(&c.flags.json, "json", false, "print JSON, one object a line")
 	f.StringVar(&c.flags.logLevel, "log-level", "", "debug, info, warn or error")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

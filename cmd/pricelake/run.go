@@ -12,7 +12,8 @@ import (
 )
 
 func (c *cli) runCommand() *cobra.Command {
-	return &cobra.Command{
+	var adminAddr string
+	cmd := &cobra.Command{
 		Use:   "run ROLE…",
 		Short: "Run roles against Kafka, a schema registry and ClickHouse of your own",
 		Long: `Runs one or more roles in this process until it is told to stop:
@@ -35,9 +36,12 @@ Set up the servers once with ` + "`topics apply`, `schemas register`, `migrate` 
 			if err != nil {
 				return err
 			}
-			s, err := c.settings()
+			s, err := c.servers()
 			if err != nil {
 				return err
+			}
+			if adminAddr != "" {
+				s.Config.Admin.Addr = adminAddr
 			}
 			log, err := c.logger(s.Config)
 			if err != nil {
@@ -51,6 +55,8 @@ Set up the servers once with ` + "`topics apply`, `schemas register`, `migrate` 
 			return a.Run(cmd.Context(), roles)
 		},
 	}
+	cmd.Flags().StringVar(&adminAddr, "admin-addr", "", "host:port of /metrics, /livez and /readyz; each process of a machine needs its own (default 127.0.0.1:8090)")
+	return cmd
 }
 
 func roleNames(args []string) ([]string, error) {

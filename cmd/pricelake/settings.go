@@ -24,13 +24,17 @@ func (c *cli) getenv(name string) string {
 	return value
 }
 
-// settings is the configuration of this invocation: defaults, then the `up`
-// that runs on this machine, then the file, the environment and the flags.
-func (c *cli) settings() (app.Settings, error) {
+// settings is the configuration of this invocation: defaults, then the file, the
+// environment and the flags; where those name no servers, the `up` that runs on
+// this machine. named is false when there are no servers to talk to.
+func (c *cli) settings() (s app.Settings, named bool, err error) {
 	cfg := config.Default()
-	found, err := c.runningUp()
-	if err != nil {
-		return app.Settings{}, err
+	var found *app.Endpoints
+	// Never half of one and half of the other: whoever names servers names all.
+	if !c.configured() {
+		if found, err = c.runningUp(); err != nil {
+			return s, false, err
+		}
 	}
 	password := ""
 	if found != nil {
@@ -41,21 +45,40 @@ func (c *cli) settings() (app.Settings, error) {
 		password = found.ClickHousePassword
 	}
 	if err := c.overlay(&cfg); err != nil {
-		return app.Settings{}, usageError{err}
+		return s, false, usageError{err}
 	}
 	if cfg.ClickHouse.Password != "" {
 		if password, err = cfg.ClickHouse.Password.Resolve(c.getenv); err != nil {
-			return app.Settings{}, usageError{fmt.Errorf("clickhouse.password: %w", err)}
+			return s, false, usageError{fmt.Errorf("clickhouse.password: %w", err)}
 		}
 	}
-	if found == nil && c.flags.config == "" && !c.configured() {
-		c.hint = "no running lake was found: start one with `pricelake up`, name its --data-dir, or name your servers (PRICELAKE_KAFKA_BROKERS, PRICELAKE_REGISTRY_URL, PRICELAKE_CLICKHOUSE_ADDR)"
+	s = app.Settings{Config: cfg, ClickHousePassword: password, Getenv: c.getenv}
+	if found != nil {
+		s.ReaderUser, s.ReaderPassword = found.ReaderUser, found.ReaderPassword
 	}
-	return app.Settings{Config: cfg, ClickHousePassword: password, Getenv: c.getenv}, nil
+	return s, found != nil || c.configured(), nil
 }
 
-// configured says that the environment names servers or a file.
+// errNoLake keeps a tool from acting on whatever happens to listen at the usual
+// ports.
+var errNoLake = errors.New("no running lake was found: start one with `pricelake up`, name its --data-dir, or name your servers " +
+	"(--config, or PRICELAKE_KAFKA_BROKERS, PRICELAKE_REGISTRY_URL and PRICELAKE_CLICKHOUSE_ADDR)")
+
+// servers is settings for commands that need servers.
+func (c *cli) servers() (app.Settings, error) {
+	s, named, err := c.settings()
+	if err == nil && !named {
+		err = usageError{errNoLake}
+	}
+	return s, err
+}
+
+// configured says that a file or the environment names servers. Tools then look
+// for no running `up`.
 func (c *cli) configured() bool {
+	if c.flags.config != "" {
+		return true
+	}
 	for _, name := range []string{"PRICELAKE_CONFIG", "PRICELAKE_KAFKA_BROKERS", "PRICELAKE_REGISTRY_URL", "PRICELAKE_CLICKHOUSE_ADDR"} {
 		if c.getenv(name) != "" {
 			return true
@@ -104,7 +127,10 @@ func (c *cli) runningUp() (*app.Endpoints, error) {
 		}
 		return &e, nil
 	}
-	lake, demo := app.DataDirs(c.getenv)
+	lake, demo, err := app.DataDirs(c.getenv)
+	if err != nil {
+		return nil, nil //nolint:nilerr // nowhere to look: nothing runs there
+	}
 	for _, dir := range []string{lake, demo} {
 		e, ok, err := app.ReadEndpoints(dir)
 		if err != nil {
@@ -146,7 +172,7 @@ func (c *cli) toolLogger() *slog.Logger {
 
 // open connects the tools to the servers of this invocation.
 func (c *cli) open() (*app.App, error) {
-	s, err := c.settings()
+	s, err := c.servers()
 	if err != nil {
 		return nil, err
 	}

@@ -14,12 +14,16 @@ import (
 
 func (c *cli) sqlCommand() *cobra.Command {
 	var format string
+	var write bool
 	cmd := &cobra.Command{
 		Use:   "sql [QUERY]",
 		Short: "Ask the lake a question in SQL",
 		Long: `Runs one query in the lake's database and prints the rows: a table on a terminal,
 tab-separated text in a pipe, JSON with --json. Without QUERY it is read from
-standard input. Decimals come as text, exactly as stored.`,
+standard input. Decimals come as text, exactly as stored.
+
+Against a running ` + "`pricelake up`" + ` the query runs under an account that can only
+read; --write takes the one that owns the tables.`,
 		Args: cobra.MaximumNArgs(1),
 		Example: examples(
 			`pricelake sql "SELECT instrument, provider, price, age_seconds FROM prices_latest"`,
@@ -47,13 +51,14 @@ standard input. Decimals come as text, exactly as stored.`,
 				return err
 			}
 			defer a.Close()
-			if err := a.Query(cmd.Context(), query, rows.Columns, rows.Row); err != nil {
+			if err := a.Query(cmd.Context(), query, write, rows.Columns, rows.Row); err != nil {
 				return err
 			}
 			return rows.Close()
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "", "table, tsv, csv or json (default: table on a terminal, else tsv)")
+	cmd.Flags().BoolVar(&write, "write", false, "let the statement change the lake")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -22,15 +23,12 @@ func (c *cli) statusCommand() *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			s, err := a.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
+			s, down := a.Status(cmd.Context())
 			if c.flags.json {
-				return c.out.value(s)
+				return errors.Join(c.out.value(s), down)
 			}
 			c.printStatus(s)
-			return nil
+			return down
 		},
 	}
 }

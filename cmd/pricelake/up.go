@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -41,18 +43,26 @@ and the same ones again at the next start.`,
 			if err := c.overlay(&cfg); err != nil {
 				return usageError{err}
 			}
-			if cfg.DataDir == "" {
-				lake, demo := app.DataDirs(c.getenv)
+			named := cfg.DataDir != ""
+			if !named {
+				lake, demo, err := app.DataDirs(c.getenv)
+				if err != nil {
+					return usageError{err}
+				}
 				cfg.DataDir = lake
 				if opts.Demo {
 					cfg.DataDir = demo
 				}
 			}
+			var err error
+			if cfg.DataDir, err = filepath.Abs(cfg.DataDir); err != nil {
+				return fmt.Errorf("finding the data dir: %w", err)
+			}
 			if err := c.upCatalog(&opts, files); err != nil {
 				return err
 			}
 			opts.Version = buildVersion().Version
-			return c.up(cmd, cfg, opts)
+			return c.up(cmd, cfg, opts, named)
 		},
 	}
 	f := cmd.Flags()
@@ -82,10 +92,12 @@ func (c *cli) upCatalog(opts *app.UpOptions, files []string) error {
 	return nil
 }
 
-// up logs to a file in the data dir when people watch, to standard error when
-// programs do.
-func (c *cli) up(cmd *cobra.Command, cfg config.Config, opts app.UpOptions) error {
-	screen := &upScreen{out: c.out, stderr: c.stderr, demo: opts.Demo, interactive: c.out.terminal}
+// up logs to a file in the data dir: the screen belongs to what people watch.
+func (c *cli) up(cmd *cobra.Command, cfg config.Config, opts app.UpOptions, named bool) error {
+	screen := &upScreen{out: c.out, stderr: c.stderr, interactive: c.out.terminal, tool: "pricelake"}
+	if named {
+		screen.tool += " --data-dir " + strconv.Quote(cfg.DataDir)
+	}
 	defer screen.done()
 	logTo, closeLog, err := upLog(cfg, c.stderr)
 	if err != nil {
@@ -128,8 +140,8 @@ func upLog(cfg config.Config, stderr io.Writer) (io.Writer, func(), error) {
 type upScreen struct {
 	out         *printer
 	stderr      io.Writer
-	demo        bool
 	interactive bool
+	tool        string // how the tools are called from another terminal
 
 	mu       sync.Mutex
 	progress *mpb.Progress
@@ -230,8 +242,8 @@ func (s *upScreen) ready(e app.Endpoints) {
 	}
 	s.say("")
 	s.say("Ask the first question in another terminal:")
-	s.say("  pricelake sql \"SELECT instrument, provider, price, bid, ask, age_seconds FROM prices_latest\"")
-	s.say("  pricelake status")
+	s.say("  %s sql \"SELECT instrument, provider, price, bid, ask, age_seconds FROM prices_latest\"", s.tool)
+	s.say("  %s status", s.tool)
 	s.say("")
 }
 

@@ -25,6 +25,9 @@ import (
 type Settings struct {
 	Config             config.Config
 	ClickHousePassword string
+	// ReaderUser and ReaderPassword are an account of the lake that can only
+	// read. Without one the questions of people go to the other.
+	ReaderUser, ReaderPassword string
 	// Getenv resolves the secrets that calls of the catalog refer to.
 	Getenv func(string) string
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/schemas/avro"
 )
 
 // errUnknownCall says that no retained version of a call has the name and
@@ -130,7 +131,13 @@ func (v *callView) apply(ctx context.Context, r stream.Record) error {
 		return nil
 	}
 	def := new(schemas.CallDefined)
-	if err := v.decode.Decode(ctx, r.Value, def); err != nil {
+	err := v.decode.Decode(ctx, r.Value, def)
+	if errors.Is(err, avro.ErrBadRecord) {
+		// One bad record must not stop every role: the call is as it was.
+		v.slog.Error("definition of a call cannot be read and is passed over", "call_id", id, "partition", r.Partition, "offset", r.Offset, "err", err)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("decoding call %q at offset %d: %w", id, r.Offset, err)
 	}
 	v.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/producers/poller"
 	"github.com/pricelake/pricelake/schemas"
 )
 
@@ -134,7 +135,7 @@ func TestCallViewSurvivesABrokerThatIsAway(t *testing.T) {
 
 func TestOriginalMarksTheReplay(t *testing.T) {
 	d := schemas.DeadLetter{DeadLetterID: schemas.DeriveID("test", "1"), OriginTopic: schemas.TopicRequests, OriginPartition: 2,
-		Key: []byte("k"), Value: []byte("v"), Headers: map[string][]byte{"b": []byte("2"), "a": []byte("1"), replayHeader: []byte("older")}}
+		Key: []byte("k"), Value: []byte("v"), Headers: map[string][]byte{"b": []byte("2"), "a": []byte("1"), poller.HeaderReplayOf: []byte("older")}}
 	r := original(&d)
 	if r.Topic != schemas.TopicRequests || r.Partition != stream.AnyPartition || string(r.Key) != "k" || string(r.Value) != "v" {
 		t.Errorf("the record is %+v", r)
@@ -143,7 +144,16 @@ func TestOriginalMarksTheReplay(t *testing.T) {
 	for _, h := range r.Headers {
 		keys = append(keys, h.Key)
 	}
-	if len(keys) != 3 || keys[0] != "a" || keys[1] != "b" || string(r.Header(replayHeader)) != d.DeadLetterID.String() {
-		t.Errorf("headers %v, replay of %q", keys, r.Header(replayHeader))
+	if len(keys) != 3 || keys[0] != "a" || keys[1] != "b" || string(r.Header(poller.HeaderReplayOf)) != d.DeadLetterID.String() {
+		t.Errorf("headers %v, replay of %q", keys, r.Header(poller.HeaderReplayOf))
+	}
+}
+
+func TestLettersOfTheLakeAreNotReplayed(t *testing.T) {
+	if err := replayable(&schemas.DeadLetter{Role: lakeRole, OriginTopic: schemas.TopicPrices}); err == nil {
+		t.Error("a record would be in prices.v1 twice")
+	}
+	if err := replayable(&schemas.DeadLetter{Role: "poller", OriginTopic: schemas.TopicRequests}); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/producers/catalog"
 	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/schemas/avro"
 )
 
 // ApplyOptions say how a catalog becomes the active one.
@@ -34,6 +36,17 @@ const catalogTxn = "pricelake-catalog"
 // ApplyCatalog publishes the difference between cat and the active catalog in
 // one transaction, so that a reader sees all of it or nothing.
 func (a *App) ApplyCatalog(ctx context.Context, cat *catalog.Catalog, opts ApplyOptions) ([]CatalogChange, error) {
+	txn, err := kafka.NewTxn(a.kafkaConfig("catalog"), catalogTxn)
+	if err != nil {
+		return nil, err
+	}
+	defer txn.Close()
+	if !opts.DryRun {
+		// Before reading: nobody who read an older catalog can write any more.
+		if err := txn.Open(ctx); err != nil {
+			return nil, err
+		}
+	}
 	active, err := a.activeCatalog(ctx)
 	if err != nil {
 		return nil, err
@@ -52,12 +65,10 @@ func (a *App) ApplyCatalog(ctx context.Context, cat *catalog.Catalog, opts Apply
 	if opts.DryRun || len(d.records) == 0 {
 		return d.changes, nil
 	}
-	txn, err := kafka.NewTxn(a.kafkaConfig("catalog"), catalogTxn)
-	if err != nil {
-		return nil, err
-	}
-	defer txn.Close()
-	if err := txn.Publish(ctx, d.records...); err != nil {
+	switch err := txn.Publish(ctx, d.records...); {
+	case errors.Is(err, kafka.ErrOutcomeUnknown):
+		return nil, fmt.Errorf("publishing the catalog: %w; `catalog ls` says which one is active, applying again is safe", err)
+	case err != nil:
 		return nil, fmt.Errorf("publishing the catalog: %w; the one before stays active", err)
 	}
 	return d.changes, nil
@@ -117,7 +128,12 @@ func latestByKey[T any](ctx context.Context, a *App, topic string) (map[string]T
 				return nil
 			}
 			var v T
-			if err := dec.Decode(ctx, r.Value, &v); err != nil {
+			err := dec.Decode(ctx, r.Value, &v)
+			if errors.Is(err, avro.ErrBadRecord) {
+				a.log.Error("definition cannot be read and is passed over; applying a catalog replaces it", "topic", topic, "key", string(r.Key), "offset", r.Offset, "err", err)
+				return nil
+			}
+			if err != nil {
 				return fmt.Errorf("decoding %q: %w", r.Key, err)
 			}
 			latest[string(r.Key)] = v

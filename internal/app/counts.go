@@ -13,11 +13,14 @@ type Counts struct {
 	Providers   uint64    `json:"providers"`
 	Rejected    uint64    `json:"rejected"`
 	DeadLetters uint64    `json:"dead_letters"`
-	Newest      time.Time `json:"newest"` // when the newest price was inserted
+	Newest      time.Time `json:"newest"` // when the last poll that brought prices finished
 }
 
-const countsSQL = `SELECT (SELECT count() FROM polls), (SELECT count() FROM prices_rejected), (SELECT count() FROM dead_letters),
-	count(), (SELECT uniq(provider) FROM polls WHERE valued > 0 AND finished_at > now() - INTERVAL 1 HOUR), toUnixTimestamp64Micro(max(inserted_at)) FROM prices`
+// countsSQL reads no table whole: counts come from the parts' headers, the rest
+// from the last hour of polls.
+const countsSQL = `SELECT (SELECT count() FROM polls), (SELECT count() FROM prices_rejected), (SELECT count() FROM dead_letters), (SELECT count() FROM prices),
+	(SELECT uniqIf(provider, valued > 0) FROM polls WHERE finished_at > now() - INTERVAL 1 HOUR),
+	(SELECT toUnixTimestamp64Micro(maxIf(finished_at, valued > 0)) FROM polls WHERE finished_at > now() - INTERVAL 1 HOUR)`
 
 const countsInterval = time.Second
 

@@ -9,12 +9,9 @@ import (
 
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/producers/poller"
 	"github.com/pricelake/pricelake/schemas"
 )
-
-// replayHeader marks a replayed record with the dead letter it comes from. The
-// poller makes the poll's id from it.
-const replayHeader = "pricelake-replay-of"
 
 // maxDeadLetters bounds what a listing keeps in memory.
 const maxDeadLetters = 10_000
@@ -140,6 +137,9 @@ func (a *App) ReplayDeadLetters(ctx context.Context, ids []schemas.ID, dryRun bo
 		if !wanted[d.DeadLetterID] {
 			return nil
 		}
+		if err := replayable(&d); err != nil {
+			return err
+		}
 		delete(wanted, d.DeadLetterID)
 		replayed = append(replayed, Replayed{DeadLetterID: d.DeadLetterID, Topic: d.OriginTopic, Key: string(d.Key)})
 		records = append(records, original(&d))
@@ -162,9 +162,20 @@ func (a *App) ReplayDeadLetters(ctx context.Context, ids []schemas.ID, dryRun bo
 	}
 	defer producer.Close()
 	if err := producer.Publish(ctx, records...); err != nil {
-		return nil, fmt.Errorf("sending %d records again: %w; some may have been sent, sending them again is harmless", len(records), err)
+		return nil, fmt.Errorf("sending %d records again: %w; some may have been sent; sending one again is one poll, or a repeat that is dropped", len(records), err)
 	}
 	return replayed, nil
+}
+
+// replayable refuses what a replay would put behind the deduplicator: a record
+// that the lake gave up is in its topic still, and sent again it would be there
+// twice (I2).
+func replayable(d *schemas.DeadLetter) error {
+	if d.Role != lakeRole {
+		return nil
+	}
+	return fmt.Errorf("dead letter %s comes from the lake: its record is in %s partition %d offset %d already, and sent again it would be there twice",
+		d.DeadLetterID, d.OriginTopic, d.OriginPartition, d.OriginOffset)
 }
 
 // original rebuilds the record a dead letter came from, marked as a replay. Its
@@ -172,7 +183,7 @@ func (a *App) ReplayDeadLetters(ctx context.Context, ids []schemas.ID, dryRun bo
 func original(d *schemas.DeadLetter) stream.Record {
 	r := stream.Record{Topic: d.OriginTopic, Partition: stream.AnyPartition, Key: d.Key, Value: d.Value}
 	for key, value := range d.Headers {
-		if key != replayHeader {
+		if key != poller.HeaderReplayOf {
 			r.Headers = append(r.Headers, stream.Header{Key: key, Value: value})
 		}
 	}
@@ -185,6 +196,6 @@ func original(d *schemas.DeadLetter) stream.Record {
 		}
 		return 0
 	})
-	r.Headers = append(r.Headers, stream.Header{Key: replayHeader, Value: []byte(d.DeadLetterID.String())})
+	r.Headers = append(r.Headers, stream.Header{Key: poller.HeaderReplayOf, Value: []byte(d.DeadLetterID.String())})
 	return r
 }

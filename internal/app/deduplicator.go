@@ -14,9 +14,6 @@ var errNoDataDir = errors.New("the deduplicator keeps its state on disk: name a 
 
 // runDeduplicator drops repeats and numbers revisions.
 func (a *App) runDeduplicator(ctx context.Context) error {
-	if a.settings.Config.DataDir == "" {
-		return errNoDataDir
-	}
 	observed, err := codec[schemas.Price](ctx, a, schemas.TopicObserved)
 	if err != nil {
 		return a.stopped(ctx, err)
@@ -45,5 +42,6 @@ func (a *App) runDeduplicator(ctx context.Context) error {
 	})
 	defer d.Close()
 	loop := a.transact(dedupe.Role, schemas.TopicObserved)
+	a.working(dedupe.Role)
 	return loop.Run(ctx, d.Open)
 }

@@ -22,6 +22,8 @@ type Endpoints struct {
 	Admin              string `json:"admin"`
 	Simulator          string `json:"simulator,omitempty"`
 	DataDir            string `json:"data_dir"`
+	ReaderUser         string `json:"clickhouse_reader_user"` // can only read
+	ReaderPassword     string `json:"clickhouse_reader_password"`
 }
 
 const endpointsFile = "endpoints.json"
@@ -61,14 +63,14 @@ func ReadEndpoints(dir string) (e Endpoints, ok bool, err error) {
 
 // DataDirs returns the data dirs `up` uses when told none: the lake's and the
 // demo's, apart so that simulated prices never meet real ones.
-func DataDirs(getenv func(string) string) (lake, demo string) {
+func DataDirs(getenv func(string) string) (lake, demo string, err error) {
 	base := getenv("XDG_DATA_HOME")
 	if base == "" {
 		home := getenv("HOME")
 		if home == "" {
-			home = "."
+			return "", "", errors.New("no place for the data: neither HOME nor XDG_DATA_HOME is set; name one with --data-dir")
 		}
 		base = filepath.Join(home, ".local", "share")
 	}
-	return filepath.Join(base, "pricelake", "lake"), filepath.Join(base, "pricelake", "demo")
+	return filepath.Join(base, "pricelake", "lake"), filepath.Join(base, "pricelake", "demo"), nil
 }

@@ -54,6 +54,7 @@ func (a *App) runLake(ctx context.Context) error {
 		Registerer: a.metrics,
 	})
 	loop := kafka.Range{Config: a.kafkaConfig(lakeRole), Group: lakeGroup, Topics: a.lakeFlushes()}
+	a.working(lakeRole)
 	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })
 }
 

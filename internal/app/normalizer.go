@@ -44,6 +44,7 @@ func (a *App) runNormalizer(ctx context.Context) error {
 		Now:         time.Now,
 	})
 	loop := a.transact(normalize.Role, schemas.TopicResponses)
+	a.working(normalize.Role)
 	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, stage.Open) })
 }
 

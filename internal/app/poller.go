@@ -34,7 +34,7 @@ func (a *App) runPoller(ctx context.Context) error {
 	if err != nil {
 		return a.stopped(ctx, err)
 	}
-	client := a.httpClient()
+	client := newHTTPClient(a.settings)
 	defer client.Close()
 	p := poller.New(poller.Config{
 		Client:      client,
@@ -51,6 +51,7 @@ func (a *App) runPoller(ctx context.Context) error {
 	})
 	window := kafka.Window{Config: a.kafkaConfig("poller"), Group: "pricelake.poller", Topic: schemas.TopicRequests,
 		InFlight: a.settings.Config.Poller.InFlight}
+	a.working("poller")
 	return both(ctx, calls.run, func(ctx context.Context) error { return window.Run(ctx, p.Handle) })
 }
 
@@ -62,11 +63,7 @@ const (
 	perHost          = 16
 )
 
-// httpClient makes the guarded client of the poller and of `catalog try`.
-func (a *App) httpClient() *poller.Client {
-	return newHTTPClient(a.settings)
-}
-
+// newHTTPClient makes the guarded client of the poller and of `catalog try`.
 func newHTTPClient(s Settings) *poller.Client {
 	return poller.NewClient(poller.ClientConfig{
 		Secrets:      poller.Secrets{Env: lookup(s.Getenv), ReadFile: os.ReadFile},

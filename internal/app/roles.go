@@ -2,10 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/pricelake/pricelake/internal/ops"
+	"github.com/pricelake/pricelake/processors/dedupe"
 )
 
 // role is one long-running part of the path.
@@ -39,6 +42,7 @@ func (a *App) addRoles(g *ops.Group, names []string) {
 	for _, r := range roles() {
 		for _, name := range names {
 			if r.name == name {
+				a.starting(r.name)
 				g.Add(r.name, func(ctx context.Context) error { return r.run(a, ctx) })
 			}
 		}
@@ -48,16 +52,37 @@ func (a *App) addRoles(g *ops.Group, names []string) {
 // Run runs roles against external servers, with the admin address beside them,
 // until ctx ends.
 func (a *App) Run(ctx context.Context, names []string) error {
+	if slices.Contains(names, dedupe.Role) && a.settings.Config.DataDir == "" {
+		return errNoDataDir
+	}
 	l, err := net.Listen("tcp", a.settings.Config.Admin.Addr)
 	if err != nil {
-		return fmt.Errorf("opening the admin address: %w; choose another with PRICELAKE_ADMIN_ADDR or admin.addr", err)
+		return fmt.Errorf("opening the admin address: %w; choose another with --admin-addr, PRICELAKE_ADMIN_ADDR or admin.addr", err)
 	}
 	var g ops.Group
 	a.addRoles(&g, names)
 	admin := &ops.Admin{Health: a.health, Metrics: a.metrics}
-	g.Add("admin", func(ctx context.Context) error { return ops.Serve(ctx, l, admin.Handler()) })
+	handler := admin.Handler()
+	if a, ok := l.Addr().(*net.TCPAddr); ok && a.IP.IsLoopback() {
+		handler = ops.LoopbackOnly(handler)
+	}
+	g.Add("admin", func(ctx context.Context) error { return ops.Serve(ctx, l, handler) })
 	stop := context.AfterFunc(ctx, a.health.Drain)
 	defer stop()
 	a.log.Info("roles started", "roles", names, "admin", l.Addr().String(), "kafka", a.settings.Config.Kafka.Brokers)
 	return g.Run(ctx)
+}
+
+// starting makes the process unready until the role works: it waits for servers,
+// tables and schemas, and says for which.
+func (a *App) starting(role string) {
+	a.health.Add(role, func(context.Context) error { return errStarting })
+}
+
+var errStarting = errors.New("starting: waiting for its servers, topics, schemas or tables; the log says which")
+
+// working is called by a role that has all it needs. A server that goes away
+// later is waited for and does not make it unready: a restart would not help.
+func (a *App) working(role string) {
+	a.health.Add(role, func(context.Context) error { return nil })
 }

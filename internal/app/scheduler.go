@@ -52,6 +52,7 @@ func (a *App) runScheduler(ctx context.Context) error {
 			Now:       time.Now,
 		}).Run(ctx)
 	}
+	a.working("scheduler")
 	return both(ctx, calls.run, func(ctx context.Context) error { return owner.Run(ctx, shard) })
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/pricelake/pricelake/internal/kafka"
@@ -62,11 +63,16 @@ func (a *App) Migrate(ctx context.Context) ([]lake.Migration, error) {
 	return l.Migrate(ctx)
 }
 
-// Query runs one SQL statement; see lake.Query.
-func (a *App) Query(ctx context.Context, statement string, head func([]lake.Column) error, each func([]*string) error) error {
-	l, err := a.openLake()
+// Query runs one SQL statement of a person, as the reading account where there
+// is one unless write is set; see lake.Query.
+func (a *App) Query(ctx context.Context, statement string, write bool, head func([]lake.Column) error, each func([]*string) error) error {
+	config := a.lakeConfig()
+	if a.settings.ReaderUser != "" && !write {
+		config.User, config.Password = a.settings.ReaderUser, a.settings.ReaderPassword
+	}
+	l, err := lake.Open(config)
 	if err != nil {
 		return err
 	}
-	return l.Query(ctx, statement, head, each)
+	return errors.Join(l.Query(ctx, statement, head, each), l.Close())
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -58,19 +59,14 @@ func groupTopics() []struct {
 	}
 }
 
-// Status asks Kafka and the lake. A server that does not answer is a warning in
-// it: what the other one says is still worth seeing.
+// Status asks Kafka and the lake. The error says which of them does not answer;
+// what the other one says is in the status all the same.
 func (a *App) Status(ctx context.Context) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	var s Status
-	if err := a.groupStatus(ctx, &s); err != nil {
-		s.Warnings = append(s.Warnings, err.Error())
-	}
-	if err := a.lakeStatus(ctx, &s); err != nil {
-		s.Warnings = append(s.Warnings, err.Error())
-	}
-	return s, nil
+	down := errors.Join(a.groupStatus(ctx, &s), a.lakeStatus(ctx, &s))
+	return s, down
 }
 
 func (a *App) groupStatus(ctx context.Context, s *Status) error {
@@ -126,7 +122,11 @@ FROM polls WHERE finished_at > now() - INTERVAL 1 HOUR GROUP BY call_id ORDER BY
 
 // eachRow runs a query whose answer is small; NULL comes as empty text.
 func (a *App) eachRow(ctx context.Context, statement string, each func([]string)) error {
-	return a.Query(ctx, statement, func([]lake.Column) error { return nil }, func(cells []*string) error {
+	l, err := a.openLake()
+	if err != nil {
+		return err
+	}
+	return l.Query(ctx, statement, func([]lake.Column) error { return nil }, func(cells []*string) error {
 		row := make([]string, len(cells))
 		for i, c := range cells {
 			if c != nil {

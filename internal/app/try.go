@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"time"
@@ -87,6 +88,7 @@ func trySaved(ctx context.Context, call *schemas.CallDefined, req schemas.PollRe
 	if opts.Status < 200 || opts.Status > 299 {
 		finished.Outcome, finished.Failed = schemas.PollFailed, finished.Requested
 		finished.Attempts[0].Outcome = schemas.AttemptStatus
+		finished.Error = fmt.Sprintf("status %d", opts.Status)
 		return mapped(ctx, call, resp, finished)
 	}
 	reading := newMappings().Read(call, resp)

@@ -256,6 +256,8 @@ func (u *upRun) serveAdmin(sim string) error {
 		Admin:              "http://" + l.Addr().String(),
 		Simulator:          sim,
 		DataDir:            u.dir.Dir(),
+		ReaderUser:         u.clickhouse.Reader().User,
+		ReaderPassword:     u.clickhouse.Reader().Password,
 	}
 	return u.endpoints.write(u.dir.Dir())
 }
@@ -267,6 +269,8 @@ func (u *upRun) run(ctx context.Context) error {
 	u.app.addRoles(&roles, RoleNames())
 	roles.Add("counts", func(ctx context.Context) error { return u.app.watchCounts(ctx, u.opts.Events.Counts) })
 
+	drain := context.AfterFunc(ctx, u.app.health.Drain)
+	defer drain()
 	servers, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	rolesCtx, end := context.WithCancel(ctx)

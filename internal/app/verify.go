@@ -61,11 +61,21 @@ func (a *App) Verify(ctx context.Context, opts VerifyOptions) (VerifyReport, err
 			return report, fmt.Errorf("verifying %q: %w", t.Topic, err)
 		}
 	}
-	err = a.eachRow(ctx, "SELECT count(), uniqExact(event_id, revision) FROM prices", func(c []string) {
-		report.PriceRows, report.PriceDistinct = count(c[0]), count(c[1])
-	})
-	report.OK = report.OK && report.PriceRows == report.PriceDistinct
-	return report, err
+	if err := v.unique(ctx, &report); err != nil {
+		return report, err
+	}
+	return report, nil
+}
+
+// unique checks that no event's revision is in prices twice (I2).
+func (v *verifier) unique(ctx context.Context, report *VerifyReport) error {
+	u, err := v.lake.Unique(ctx)
+	if err != nil {
+		return err
+	}
+	report.PriceRows, report.PriceDistinct = u.Rows, u.Unique
+	report.OK = report.OK && u.Rows == u.Unique
+	return nil
 }
 
 func verifiedTables(topics []string) ([]lake.Table, error) {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 )
@@ -127,6 +128,9 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: write %s", key, want))
 		}
 	}
+	var level slog.Level
+	bad(level.UnmarshalText([]byte(c.Log.Level)) == nil, "log.level", "debug, info, warn or error")
+	bad(c.Log.Format == "text" || c.Log.Format == "json", "log.format", "text or json")
 	bad(c.Instance != "", "instance", "a name, such as the host's")
 	bad(len(c.Kafka.Brokers) > 0, "kafka.brokers", "at least one host:port")
 	bad(c.Kafka.Partitions > 0, "kafka.partitions", "a number above 0")

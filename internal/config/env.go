@@ -15,7 +15,7 @@ const envPrefix = "PRICELAKE_"
 
 // outsideTree are PRICELAKE_… variables that are read elsewhere.
 func outsideTree() []string {
-	return []string{"PRICELAKE_CONFIG", "PRICELAKE_CORPUS", "PRICELAKE_CACHE_DIR"}
+	return []string{"PRICELAKE_CONFIG", "PRICELAKE_CORPUS", "PRICELAKE_CACHE_DIR", "PRICELAKE_CHDB_INTEGRITY"}
 }
 
 // ApplyEnv sets the values that environ (as of os.Environ) names: the key

@@ -91,6 +91,9 @@ func TestExactness(t *testing.T) {
 func corpusDecimals(t *testing.T) []string {
 	t.Helper()
 	dir := os.Getenv("PRICELAKE_CORPUS")
+	if dir == "" && os.Getenv("CI") == "true" {
+		t.Fatal("PRICELAKE_CORPUS is not set")
+	}
 	if dir == "" {
 		t.Skip("PRICELAKE_CORPUS is not set: no recorded answers to take numbers from")
 	}

@@ -65,6 +65,7 @@ func TestDemoAgreesWithTheLedger(t *testing.T) {
 	}
 	u.exactlyOnce()
 	readmeQuestions(u)
+	metricsAreWellNamed(u)
 }
 
 // readmeQuestions asks every question of the README as it stands there; each

@@ -31,9 +31,6 @@ func NewRegistry(version string) *prometheus.Registry {
 type Admin struct {
 	Health  *Health
 	Metrics prometheus.Gatherer
-	// Status, when set, answers GET /status with what `pricelake status` shows
-	// of this process.
-	Status http.Handler
 }
 
 // Handler returns the admin routes. On a loopback address wrap it in
@@ -43,9 +40,6 @@ func (a *Admin) Handler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", Live)
 	mux.HandleFunc("GET /readyz", a.Health.Ready)
-	if a.Status != nil {
-		mux.Handle("GET /status", a.Status)
-	}
 	return mux
 }
 

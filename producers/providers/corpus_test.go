@@ -38,6 +38,9 @@ func corpus(t *testing.T) (dir string, entries []corpusEntry) {
 	t.Helper()
 	dir = os.Getenv("PRICELAKE_CORPUS")
 	if dir == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("PRICELAKE_CORPUS names no corpus of recorded answers")
+		}
 		t.Skip("PRICELAKE_CORPUS names no corpus of recorded answers")
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "index.json"))
