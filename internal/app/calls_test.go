@@ -13,6 +13,7 @@ import (
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/producers/poller"
 	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks/lake"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -150,7 +151,7 @@ func TestOriginalMarksTheReplay(t *testing.T) {
 }
 
 func TestLettersOfTheLakeAreNotReplayed(t *testing.T) {
-	if err := replayable(&schemas.DeadLetter{Role: lakeRole, OriginTopic: schemas.TopicPrices}); err == nil {
+	if err := replayable(&schemas.DeadLetter{Role: lake.Role, OriginTopic: schemas.TopicPrices}); err == nil {
 		t.Error("a record would be in prices.v1 twice")
 	}
 	if err := replayable(&schemas.DeadLetter{Role: "poller", OriginTopic: schemas.TopicRequests}); err != nil {

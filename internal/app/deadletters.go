@@ -11,6 +11,7 @@ import (
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/producers/poller"
 	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks/lake"
 )
 
 // maxDeadLetters bounds what a listing keeps in memory.
@@ -171,7 +172,7 @@ func (a *App) ReplayDeadLetters(ctx context.Context, ids []schemas.ID, dryRun bo
 // that the lake gave up is in its topic still, and sent again it would be there
 // twice (I2).
 func replayable(d *schemas.DeadLetter) error {
-	if d.Role != lakeRole {
+	if d.Role != lake.Role {
 		return nil
 	}
 	return fmt.Errorf("dead letter %s comes from the lake: its record is in %s partition %d offset %d already, and sent again it would be there twice",

@@ -12,10 +12,8 @@ import (
 	"github.com/pricelake/pricelake/sinks/lake"
 )
 
-const (
-	lakeRole  = "lake"
-	lakeGroup = "pricelake.lake"
-)
+// lakeGroup is the consumer group of the lake.
+const lakeGroup = "pricelake." + lake.Role
 
 // runLake loads ClickHouse.
 func (a *App) runLake(ctx context.Context) error {
@@ -38,23 +36,23 @@ func (a *App) runLake(ctx context.Context) error {
 	if err != nil {
 		return a.stopped(ctx, err)
 	}
-	producer, err := kafka.NewProducer(a.kafkaConfig(lakeRole))
+	producer, err := kafka.NewProducer(a.kafkaConfig(lake.Role))
 	if err != nil {
 		return err
 	}
 	defer producer.Close()
-	letters := &processors.DeadLetters{Role: lakeRole, Encoder: dead}
+	letters := &processors.DeadLetters{Role: lake.Role, Encoder: dead}
 	handler := sinks.NewHandler(sinks.Options{
 		Store:     sink,
 		Publisher: producer,
 		DeadLetter: func(in *stream.Record, reason schemas.DeadReason, cause error) (stream.Record, error) {
 			return letters.Record(new(processors.Buffer), in, reason, cause)
 		},
-		Log:        a.log.With("part", lakeRole),
+		Log:        a.log.With("part", lake.Role),
 		Registerer: a.metrics,
 	})
-	loop := kafka.Range{Config: a.kafkaConfig(lakeRole), Group: lakeGroup, Topics: a.lakeFlushes()}
-	a.working(lakeRole)
+	loop := kafka.Range{Config: a.kafkaConfig(lake.Role), Group: lakeGroup, Topics: a.lakeFlushes()}
+	a.working(lake.Role)
 	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })
 }
 
@@ -66,7 +64,7 @@ func (a *App) lakeSink(ctx context.Context, l *lake.Lake, calls *callView) (*lak
 	}
 	var cluster string
 	err = a.await(ctx, "Kafka", func(ctx context.Context) (err error) {
-		cluster, err = kafka.ClusterID(ctx, a.kafkaConfig(lakeRole))
+		cluster, err = kafka.ClusterID(ctx, a.kafkaConfig(lake.Role))
 		return err
 	})
 	if err != nil {
@@ -82,7 +80,7 @@ func (a *App) lakeSink(ctx context.Context, l *lake.Lake, calls *callView) (*lak
 			return 0
 		},
 		Now:        time.Now,
-		Log:        a.log.With("part", lakeRole),
+		Log:        a.log.With("part", lake.Role),
 		Registerer: a.metrics,
 	}), nil
 }
