@@ -27,7 +27,7 @@ func BenchmarkPoll(b *testing.B) {
 		_, _ = w.Write(body)
 	}))
 	defer server.Close()
-	client := NewClient(ClientConfig{Dial: PublicOrLoopback()})
+	client := NewClient(ClientConfig{AllowPrivate: []string{"127.0.0.1"}})
 	defer client.Close()
 	def := &schemas.CallDefined{
 		CallID: "acme", Version: "v1", Provider: "acme", Request: schemas.CallRequest{URL: server.URL},

@@ -3,12 +3,10 @@ package poller
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -27,23 +25,15 @@ const (
 )
 
 // ClientConfig is what the guarded HTTP call is made of. The zero value calls
-// public addresses only, through no proxy, and knows no secrets.
+// public addresses only and knows no secrets.
 type ClientConfig struct {
 	// UserAgent is sent unless the call has one of its own. It should name a
 	// contact.
 	UserAgent string
-	// Dial decides which addresses may be called; PublicOnly when nil.
-	Dial DialPolicy
 	// AllowPrivate names hosts ("host" or "host:port") whose addresses may also
 	// be private or loopback.
 	AllowPrivate []string
-	// Proxy, when set, is asked for the proxy of each request. The environment
-	// is never asked. The proxy's own address is subject to Dial and
-	// AllowPrivate; what the proxy connects to is not.
-	Proxy   func(*http.Request) (*url.URL, error)
-	Secrets Secrets
-	// RootCAs replaces the system's certificate authorities when set.
-	RootCAs *x509.CertPool
+	Secrets      Secrets
 	// Now is the clock of the answers' times; time.Now when nil.
 	Now func() time.Time
 }
@@ -62,20 +52,17 @@ type Client struct {
 
 // NewClient returns a client. It opens no connection.
 func NewClient(cfg ClientConfig) *Client {
-	if cfg.Dial == nil {
-		cfg.Dial = PublicOnly()
-	}
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = defaultUserAgent
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	g := &guard{policy: cfg.Dial, wider: publicOrPrivate(), private: cfg.AllowPrivate}
+	g := &guard{policy: publicOnly(), wider: publicOrPrivate(), private: cfg.AllowPrivate}
 	t := &http.Transport{
-		Proxy:                  cfg.Proxy,
+		Proxy:                  nil, // a proxy would dial for us, past the guard; the environment is not asked
 		DialContext:            g.DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    tlsTimeout,
 		DisableCompression:     true, // its decompression has no limit; see readBody
 		ForceAttemptHTTP2:      true,
@@ -117,9 +104,9 @@ type Answer struct {
 }
 
 // Do makes one attempt. It returns when the body has been read or the call's
-// timeout has passed, however slowly a server sends headers or body. The error says why the answer is not complete; its text
-// has neither URL nor secrets. A complete answer with any status is no error:
-// see Outcome.
+// timeout has passed, however slowly a server sends headers or body. The error
+// says why the answer is not complete; its text has neither URL nor secrets. A
+// complete answer with any status is no error: see Outcome.
 func (c *Client) Do(ctx context.Context, call *schemas.CallRequest) (Answer, error) {
 	timeout := time.Duration(call.TimeoutMicros) * time.Microsecond
 	if timeout <= 0 {

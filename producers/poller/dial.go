@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// DialPolicy decides whether a connection to an address may be opened, nil for
+// dialPolicy decides whether a connection to an address may be opened, nil for
 // yes. It is asked after name resolution, for every address that is dialled, so
 // that no name can point somewhere else between check and use. It may be called
 // in parallel.
-type DialPolicy func(addr netip.Addr, port uint16) error
+type dialPolicy func(addr netip.Addr) error
 
-// errDenied is wrapped by every refusal of a DialPolicy of this package.
+// errDenied is wrapped by every refusal of a dialPolicy.
 var errDenied = errors.New("API calls may not go there; name the host in poller.allow_private if it is meant")
 
 func denied(addr netip.Addr, why string) error {
 	return fmt.Errorf("%s is %s: %w", addr, why, errDenied)
 }
 
-// PublicOnly allows addresses that the internet routes: nothing private,
+// publicOnly allows addresses that the internet routes: nothing private,
 // local, shared, reserved or for documentation, nor an IPv6 form of such.
-func PublicOnly() DialPolicy {
+func publicOnly() dialPolicy {
 	special := prefixes(
 		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12",
 		"192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",
@@ -35,7 +35,7 @@ func PublicOnly() DialPolicy {
 		"2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
 	)
 	global6 := netip.MustParsePrefix("2000::/3")
-	return func(addr netip.Addr, port uint16) error {
+	return func(addr netip.Addr) error {
 		addr = addr.Unmap()
 		if err := neverDialled(addr); err != nil {
 			return err
@@ -50,26 +50,14 @@ func PublicOnly() DialPolicy {
 	}
 }
 
-// PublicOrLoopback allows what PublicOnly allows and loopback addresses, for a
-// simulator on this machine.
-func PublicOrLoopback() DialPolicy {
-	public := PublicOnly()
-	return func(addr netip.Addr, port uint16) error {
-		if addr.Unmap().IsLoopback() {
-			return nil
-		}
-		return public(addr, port)
-	}
-}
-
-// publicOrPrivate allows what PublicOnly allows, loopback and private networks.
-func publicOrPrivate() DialPolicy {
-	public := PublicOrLoopback()
-	return func(addr netip.Addr, port uint16) error {
-		if addr = addr.Unmap(); addr.IsPrivate() {
+// publicOrPrivate allows what publicOnly allows, loopback and private networks.
+func publicOrPrivate() dialPolicy {
+	public := publicOnly()
+	return func(addr netip.Addr) error {
+		if addr = addr.Unmap(); addr.IsPrivate() || addr.IsLoopback() {
 			return neverDialled(addr)
 		}
-		return public(addr, port)
+		return public(addr)
 	}
 }
 
@@ -99,7 +87,7 @@ func prefixes(texts ...string) []netip.Prefix {
 // guard opens connections under a policy, and under a wider one to those hosts
 // that the configuration names.
 type guard struct {
-	policy, wider DialPolicy
+	policy, wider dialPolicy
 	private       []string // host or host:port
 }
 
@@ -119,7 +107,7 @@ func (g *guard) DialContext(ctx context.Context, network, address string) (net.C
 			if err != nil {
 				return fmt.Errorf("checking address %q: %w", resolved, errDenied)
 			}
-			return policy(ap.Addr(), ap.Port())
+			return policy(ap.Addr())
 		},
 	}
 	return d.DialContext(ctx, network, address)

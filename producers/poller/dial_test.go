@@ -13,26 +13,26 @@ import (
 )
 
 func TestDialPolicies(t *testing.T) {
-	public, loopback, private := PublicOnly(), PublicOrLoopback(), publicOrPrivate()
-	f := func(addr string, wantPublic, wantLoopback, wantPrivate bool) {
+	public, private := publicOnly(), publicOrPrivate()
+	f := func(addr string, wantPublic, wantPrivate bool) {
 		t.Helper()
 		a := netip.MustParseAddr(addr)
-		got := [3]bool{public(a, 443) == nil, loopback(a, 443) == nil, private(a, 443) == nil}
-		if got != [3]bool{wantPublic, wantLoopback, wantPrivate} {
-			t.Errorf("%s: public, loopback, private = %v", addr, got)
+		got := [2]bool{public(a) == nil, private(a) == nil}
+		if got != [2]bool{wantPublic, wantPrivate} {
+			t.Errorf("%s: public, private = %v", addr, got)
 		}
-		if err := public(a, 443); err != nil && !errors.Is(err, errDenied) {
+		if err := public(a); err != nil && !errors.Is(err, errDenied) {
 			t.Errorf("%s: %v", addr, err)
 		}
 	}
 	for _, addr := range []string{"1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:8.8.8.8", "172.32.0.1", "100.128.0.1"} {
-		f(addr, true, true, true)
+		f(addr, true, true)
 	}
 	for _, addr := range []string{"127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1"} {
-		f(addr, false, true, true)
+		f(addr, false, true)
 	}
 	for _, addr := range []string{"10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "fd12::1", "::ffff:10.0.0.1"} {
-		f(addr, false, false, true)
+		f(addr, false, true)
 	}
 	for _, addr := range []string{
 		"0.0.0.0", "0.1.2.3", "::", "169.254.169.254", "169.254.0.1", "::ffff:169.254.169.254", "fe80::1", "fe80::1%eth0",
@@ -41,7 +41,7 @@ func TestDialPolicies(t *testing.T) {
 		"2002:a00:1::", "fec0::1", "100::1", "3fff::1", "::7f00:1",
 		"fd00:ec2::254", // a cloud's metadata, though in a private range
 	} {
-		f(addr, false, false, false)
+		f(addr, false, false)
 	}
 }
 
@@ -63,8 +63,7 @@ func TestGuardLooksAtResolvedAddresses(t *testing.T) {
 	f(ClientConfig{}, "127.0.0.1", schemas.AttemptSetup)
 	f(ClientConfig{}, "localhost", schemas.AttemptSetup)
 	f(ClientConfig{}, "[::ffff:127.0.0.1]", schemas.AttemptSetup)
-	f(ClientConfig{Dial: PublicOrLoopback()}, "127.0.0.1", schemas.AttemptOK)
-	f(ClientConfig{Dial: PublicOrLoopback()}, "localhost", schemas.AttemptOK)
+	f(ClientConfig{AllowPrivate: []string{"127.0.0.1"}}, "127.0.0.1", schemas.AttemptOK)
 	f(ClientConfig{AllowPrivate: []string{"localhost"}}, "localhost", schemas.AttemptOK)
 	f(ClientConfig{AllowPrivate: []string{"LOCALHOST:" + port}}, "localhost", schemas.AttemptOK)
 	f(ClientConfig{AllowPrivate: []string{"localhost:1"}}, "localhost", schemas.AttemptSetup)

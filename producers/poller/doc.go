@@ -4,5 +4,6 @@
 // when no attempt brought what was asked for.
 //
 // Read poller.go for what comes in and goes out, poll.go for the attempts, and
-// client.go for the guarded HTTP call.
+// client.go for the guarded HTTP call; fit.go keeps what is made within the limits
+// of the topics.
 package poller

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pricelake/pricelake/schemas"
@@ -33,10 +34,28 @@ func (p *Poller) unknown(r *schemas.PollRequested, err error) *result {
 	return &result{finished: f, dead: schemas.DeadUnknownCall}
 }
 
+// reasonWhole is the reason of symbols that failed with their poll. The text of
+// the failure stands once, in the poll: a call may have thousands of symbols.
+const reasonWhole = "the whole poll failed: see its error"
+
+// once gives the symbols that repeat the error of their poll reasonWhole instead.
+func once(symbols []schemas.SymbolOutcome, text string) []schemas.SymbolOutcome {
+	if text == "" {
+		return symbols
+	}
+	symbols = slices.Clone(symbols) // they belong to the reader
+	for i := range symbols {
+		if symbols[i].Reason == text {
+			symbols[i].Reason = reasonWhole
+		}
+	}
+	return symbols
+}
+
 // allFailed is the outcome of the symbols of a call when no answer could be read
 // for them: one entry for each symbol that is valid on the day, as a reading of
 // an answer would have.
-func allFailed(symbols []schemas.CallSymbol, at time.Time, reason string) []schemas.SymbolOutcome {
+func allFailed(symbols []schemas.CallSymbol, at time.Time) []schemas.SymbolOutcome {
 	day := schemas.DateOfTime(at.UTC())
 	outcomes := make([]schemas.SymbolOutcome, 0, len(symbols))
 	seen := make(map[string]bool, len(symbols))
@@ -47,7 +66,7 @@ func allFailed(symbols []schemas.CallSymbol, at time.Time, reason string) []sche
 		}
 		seen[s.Symbol] = true
 		outcomes = append(outcomes, schemas.SymbolOutcome{
-			Symbol: s.Symbol, Instrument: s.Instrument, Outcome: schemas.ValueFailed, Reason: reason,
+			Symbol: s.Symbol, Instrument: s.Instrument, Outcome: schemas.ValueFailed, Reason: reasonWhole,
 		})
 	}
 	return outcomes

@@ -17,7 +17,7 @@ const (
 	mostAttempts      = 20
 	defaultBackoff    = 500 * time.Millisecond
 	defaultMaxBackoff = 30 * time.Second
-	maxErrorBytes     = 1 << 10 // of a text in a record
+	maxErrorBytes     = 4 << 10 // of a text in a record
 )
 
 // result is what became of a poll.
@@ -179,9 +179,9 @@ func (p *poll) read(n int32, a Answer) (*result, error) {
 	f.Outcome = reading.Outcome
 	f.Error = clip(reading.Error, maxErrorBytes)
 	f.Unlisted = reading.Unlisted
-	f.Symbols = reading.Symbols
+	f.Symbols = once(reading.Symbols, reading.Error)
 	if len(f.Symbols) == 0 {
-		f.Symbols = allFailed(p.def.Symbols, f.FinishedAt, f.Error)
+		f.Symbols = allFailed(p.def.Symbols, f.FinishedAt)
 	}
 	count(f)
 	return &p.result, nil
@@ -193,7 +193,7 @@ func (p *poll) failed(outcome schemas.PollOutcome, dead schemas.DeadReason, text
 	f.FinishedAt = micros(p.cfg.Now())
 	f.Outcome = outcome
 	f.Error = clip(text, maxErrorBytes)
-	f.Symbols = allFailed(p.def.Symbols, f.FinishedAt, f.Error)
+	f.Symbols = allFailed(p.def.Symbols, f.FinishedAt)
 	count(f)
 	p.result.dead = dead
 	return &p.result

@@ -111,7 +111,7 @@ func TestFiveAttemptsOneDeadLetter(t *testing.T) {
 		t.Errorf("dead letter = %+v", d)
 	}
 	for _, s := range f.Symbols {
-		if s.Outcome != schemas.ValueFailed || s.Reason != f.Error {
+		if s.Outcome != schemas.ValueFailed || s.Reason != reasonWhole {
 			t.Errorf("symbol %+v", s)
 		}
 	}
@@ -228,7 +228,7 @@ func TestSetupFailures(t *testing.T) {
 	f(func(r *rig) { r.def.Request.URL = "http:///nothing" }, "names no host")
 	f(func(r *rig) { r.def.Request.URL = "http://a b/" }, "cannot be read")
 	f(func(r *rig) { r.def.Request.Method = "GET /" }, "making a")
-	f(func(r *rig) { r.client.Dial = nil }, "may not go there")
+	f(func(r *rig) { r.client.AllowPrivate = nil }, "may not go there")
 }
 
 func TestRequestsThatAreNoPolls(t *testing.T) {

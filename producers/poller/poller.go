@@ -64,6 +64,12 @@ type Config struct {
 	Polls       Encoder[schemas.PollFinished]
 	DeadLetters Encoder[schemas.DeadLetter]
 
+	// MaxRecordBytes is the largest record, key and value and headers, that a
+	// topic takes; every record Handle returns stays within it. When nil, eight
+	// MiB for answers, nine for dead letters and one for outcomes, less what a
+	// batch adds.
+	MaxRecordBytes func(topic string) int
+
 	Metrics *Metrics
 	Log     *slog.Logger
 
@@ -93,6 +99,9 @@ func New(cfg Config) *Poller {
 	if cfg.Limiter == nil {
 		cfg.Limiter = NewLimits(0, 0, 0)
 	}
+	if cfg.MaxRecordBytes == nil {
+		cfg.MaxRecordBytes = defaultMaxRecordBytes
+	}
 	if cfg.Budget <= 0 {
 		cfg.Budget = 5 * time.Minute
 	}
@@ -114,7 +123,8 @@ func New(cfg Config) *Poller {
 // Handle performs the poll that a record of polls.requested.v1 asks for and
 // returns what is to be published for it: the answers in order of the attempts,
 // the outcome, and a dead letter when the poll brought no usable answer. It is a
-// stream.WindowHandler.
+// stream.WindowHandler. An outcome that cannot be made to fit its topic is left
+// out, and the request goes to the dead letters instead.
 //
 // An error means that nothing is to be published and the record is to be handed
 // over again. When ctx ends, an attempt in flight may still finish within the

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -17,17 +18,18 @@ const (
 // publish turns a result into records, counts it, and logs it when it failed.
 func (p *Poller) publish(r *stream.Record, res *result) ([]stream.Record, error) {
 	f := &res.finished
-	value, err := p.cfg.Polls.Append(nil, f)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the outcome of poll %s: %w", f.PollID, err)
+	records, reason, text := res.responses, res.dead, f.Error
+	switch finished, err := p.finishedRecord(f); {
+	case errors.Is(err, errTooLarge):
+		// Handing the request over again would bring the same: it is given up.
+		reason, text = schemas.DeadTooLarge, err.Error()
+	case err != nil:
+		return nil, err
+	default:
+		records = append(records, finished)
 	}
-	records := append(res.responses, stream.Record{
-		Topic: schemas.TopicPolls, Partition: stream.AnyPartition,
-		Key: []byte(f.CallID), Value: value,
-		Headers: headers(f.PollID, "PollFinished", f.FinishedAt, f.CorrelationID),
-	})
-	if res.dead != schemas.DeadUnknown {
-		dead, err := p.deadLetter(r, res.dead, f.Error, int32(len(f.Attempts)), f.CallID, &f.CorrelationID)
+	if reason != schemas.DeadUnknown {
+		dead, err := p.deadLetter(r, reason, text, int32(len(f.Attempts)), f.CallID, &f.CorrelationID)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +48,7 @@ func (p *Poller) report(f *schemas.PollFinished) {
 	}
 	p.cfg.Log.Warn("poll failed",
 		slog.String("outcome", f.Outcome.String()),
-		slog.String("call_id", f.CallID),
+		slog.String("call_id", clip(f.CallID, shortErrorBytes)),
 		slog.String("provider", f.Provider),
 		slog.String("poll_id", f.PollID.String()),
 		slog.String("correlation_id", f.CorrelationID.String()),
@@ -62,7 +64,7 @@ func (p *Poller) discard(r *stream.Record, request *schemas.PollRequested, reaso
 	if request != nil {
 		callID, correlation = request.CallID, &request.CorrelationID
 	}
-	dead, err := p.deadLetter(r, reason, clip(cause.Error(), maxErrorBytes), 0, callID, correlation)
+	dead, err := p.deadLetter(r, reason, cause.Error(), 0, callID, correlation)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +73,7 @@ func (p *Poller) discard(r *stream.Record, request *schemas.PollRequested, reaso
 }
 
 // responseRecord encodes an answer. Above the record limit the error wraps
-// errTooLarge.
+// errTooLarge: an answer is kept whole or not at all.
 func (p *Poller) responseRecord(a *schemas.ResponseReceived) (stream.Record, error) {
 	value, err := p.cfg.Responses.Append(make([]byte, 0, len(a.Body)+1024), a)
 	if err != nil {
@@ -82,59 +84,35 @@ func (p *Poller) responseRecord(a *schemas.ResponseReceived) (stream.Record, err
 		Key: []byte(a.CallID), Value: value,
 		Headers: headers(a.ResponseID, "ResponseReceived", a.FetchedAt, a.CorrelationID),
 	}
-	if size := sizeOf(&r); size > recordLimit {
-		return stream.Record{}, fmt.Errorf("an answer whose record has %d bytes where %d are allowed: %w", size, recordLimit, errTooLarge)
+	if size, limit := sizeOf(&r), p.cfg.MaxRecordBytes(r.Topic); size > limit {
+		return stream.Record{}, fmt.Errorf("an answer whose record has %d bytes where %d are allowed: %w", size, limit, errTooLarge)
 	}
 	return r, nil
 }
 
-// recordOverhead covers the framing of a record and of the batch it is alone
-// in.
-const recordOverhead = 256
-
-func sizeOf(r *stream.Record) int {
-	n := recordOverhead + len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
-		n += len(h.Key) + len(h.Value) + 10
-	}
-	return n
-}
-
-func (p *Poller) deadLetter(r *stream.Record, reason schemas.DeadReason, text string, attempts int32, callID string, correlation *schemas.ID) (stream.Record, error) {
-	letter := schemas.DeadLetter{
-		DeadLetterID:    schemas.DeadLetterID(r.Topic, schemas.ID(r.TopicID), r.Partition, r.Offset),
-		OriginTopic:     r.Topic,
-		OriginTopicID:   schemas.ID(r.TopicID),
-		OriginPartition: r.Partition,
-		OriginOffset:    r.Offset,
-		OriginTimestamp: micros(r.Timestamp),
-		Role:            role,
-		Reason:          reason,
-		Error:           text,
-		Attempts:        attempts,
-		CallID:          callID,
-		CorrelationID:   correlation,
-		FailedAt:        micros(p.cfg.Now()),
-		Key:             r.Key,
-		Value:           r.Value,
-		Headers:         make(map[string][]byte, len(r.Headers)),
-	}
-	for _, h := range r.Headers {
-		letter.Headers[clip(h.Key, maxErrorBytes)] = h.Value
-	}
-	value, err := p.cfg.DeadLetters.Append(nil, &letter)
+// finishedRecord encodes the outcome of a poll, without its longest texts if
+// that is what it takes to stay within the record limit. The error wraps
+// errTooLarge when not even that is enough.
+func (p *Poller) finishedRecord(f *schemas.PollFinished) (stream.Record, error) {
+	limit := p.cfg.MaxRecordBytes(schemas.TopicPolls)
+	r, left, err := fit(f, &f.Error, limit, finishedCuts(), func() (stream.Record, error) {
+		value, err := p.cfg.Polls.Append(nil, f)
+		return stream.Record{
+			Topic: schemas.TopicPolls, Partition: stream.AnyPartition,
+			Key: []byte(f.CallID), Value: value,
+			Headers: headers(f.PollID, "PollFinished", f.FinishedAt, f.CorrelationID),
+		}, err
+	})
 	if err != nil {
-		return stream.Record{}, fmt.Errorf("encoding the dead letter of %s: %w", origin(r), err)
+		return r, fmt.Errorf("encoding the outcome of poll %s: %w", f.PollID, err)
 	}
-	var trace schemas.ID
-	if correlation != nil {
-		trace = *correlation
+	if size := sizeOf(&r); size > limit {
+		return r, fmt.Errorf("the outcome of poll %s has %d bytes where %d are allowed: %w", f.PollID, size, limit, errTooLarge)
 	}
-	return stream.Record{
-		Topic: schemas.TopicDeadLetters, Partition: stream.AnyPartition,
-		Key: []byte(origin(r)), Value: value,
-		Headers: headers(letter.DeadLetterID, "DeadLetter", letter.FailedAt, trace),
-	}, nil
+	if len(left) > 0 {
+		p.cfg.Log.Warn("outcome of a poll shortened", "call_id", clip(f.CallID, shortErrorBytes), "poll_id", f.PollID.String(), "left_out", left)
+	}
+	return r, nil
 }
 
 // origin names a record as the keys of dead letters do.

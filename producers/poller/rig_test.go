@@ -102,7 +102,7 @@ func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 		Request: schemas.CallRequest{URL: r.server.URL + "/prices", TimeoutMicros: 5_000_000, BackoffMicros: 100_000},
 		Symbols: []schemas.CallSymbol{{Symbol: "BTC", Instrument: "BTC-USD"}, {Symbol: "ETH", Instrument: "ETH-USD"}},
 	}
-	r.client = ClientConfig{Dial: PublicOrLoopback()}
+	r.client = ClientConfig{AllowPrivate: []string{"127.0.0.1"}}
 	r.cfg = Config{
 		Reader:      bodyReader{},
 		Requests:    jsonCodec[schemas.PollRequested]{},

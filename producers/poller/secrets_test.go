@@ -83,7 +83,7 @@ func TestSecretsStayInTheRequest(t *testing.T) {
 	f("timeout", func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, same)
 	f("nobody listens", hangUp, func(r *rig) { r.server.Close() })
 	f("no such host", hangUp, func(r *rig) { r.def.Request.URL = "http://pricelake.invalid/" })
-	f("address refused", hangUp, func(r *rig) { r.client.Dial = PublicOnly() })
+	f("address refused", hangUp, func(r *rig) { r.client.AllowPrivate = nil })
 	f("not HTTP", func(w http.ResponseWriter, _ *http.Request) {
 		if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
 			_, _ = conn.Write([]byte("garbage\r\n\r\n"))
