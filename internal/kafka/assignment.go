@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/stream"
@@ -17,6 +18,7 @@ type assignment struct {
 	at       start  // as claimed
 	queue    *queue
 	progress *progress
+	wrote    atomic.Int64 // when it was last written, Unix ns; 0: not at all
 
 	ctx      context.Context // ends when the worker must return at once
 	cancel   context.CancelFunc
@@ -36,19 +38,20 @@ func newAssignment(m *member, tp stream.TopicPartition, at start) *assignment {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &assignment{
 		TopicPartition: tp, member: m, at: at,
-		queue:    newQueue(m.queueRecords, m.queueShare, at.offset),
+		queue:    newQueue(m.queueRecords, m.budget.share, at.offset),
 		progress: m.metrics.track(m.group, tp),
 		ctx:      ctx, cancel: cancel,
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
+	m.budget.join(a)
+	a.queue.held = func(bytes int) { m.budget.hold(a, bytes) }
 	one := map[string][]int32{tp.Topic: {tp.Partition}}
 	a.queue.pause = func() {
 		m.metrics.paused.WithLabelValues(m.group, tp.Topic).Inc()
 		m.client.PauseFetchPartitions(one)
 	}
 	a.queue.resume = func() { m.client.ResumeFetchPartitions(one) }
-	a.progress.settled.Store(at.offset)
-	a.progress.seen(at.end)
+	a.progress.starts(at.offset, at.end)
 	return a
 }
 
@@ -57,8 +60,9 @@ const cancelGrace = time.Second
 
 // finish ends the assignment: the worker may finish what it has in hand within
 // grace, then its context ends. When finish returns, nothing of the assignment
-// is or will be committed any more (I1), whatever the worker does.
-func (a *assignment) finish(grace time.Duration) {
+// is or will be committed any more (I1), whatever the worker does. An assignment
+// that nobody asked back is lost.
+func (a *assignment) finish(grace time.Duration, lost bool) {
 	a.stopOnce.Do(func() { close(a.stopping) })
 	if grace > 0 {
 		a.await(grace)
@@ -71,7 +75,8 @@ func (a *assignment) finish(grace time.Duration) {
 	a.settle.Lock()
 	a.gone = true
 	a.settle.Unlock()
-	a.member.metrics.untrack(a.progress)
+	a.member.budget.leave(a)
+	a.member.metrics.leave(a.progress, lost)
 }
 
 func (a *assignment) await(d time.Duration) bool {

@@ -71,7 +71,7 @@ func (a *assignment) tryCommit(ctx context.Context, next int64, metadata string)
 	if result != nil {
 		return fmt.Errorf("committing offset %d of %s/%d: %w", next, a.Topic, a.Partition, result)
 	}
-	a.progress.settled.Store(next)
+	a.progress.settle(next)
 	return nil
 }
 

@@ -23,8 +23,9 @@ type membership struct {
 	// group only decides who owns which partition.
 	consume bool
 	// queueRecords bounds what waits for one worker, 0 for not by number;
-	// queueBytes what waits for all of them together (I8).
-	queueRecords, queueBytes int
+	// budget what all of them hold together (I8).
+	queueRecords int
+	budget       *budget
 	// work serves one partition until a.stopping is closed, when it finishes
 	// what is in hand, or ctx ends, when it returns at once.
 	work func(ctx context.Context, a *assignment)
@@ -33,13 +34,18 @@ type membership struct {
 	log     *sampler
 }
 
-func newMembership(c Config, group string, topics ...string) membership {
+// newMembership fails only when the metrics cannot be registered.
+func newMembership(c Config, group string, topics ...string) (membership, error) {
+	metrics, err := newMetrics(c.Registerer)
+	if err != nil {
+		return membership{}, err
+	}
 	return membership{
 		cfg: c, group: group, topics: topics, consume: true,
-		queueBytes: 64 << 20,
-		metrics:    newMetrics(c.Registerer),
-		log:        newSampler(c.logger().With("group", group)),
-	}
+		budget:  newBudget(defaultBufferBytes),
+		metrics: metrics,
+		log:     newSampler(c.logger().With("group", group)),
+	}, nil
 }
 
 // run joins the group and serves it until ctx ends. What cannot be mended
@@ -47,6 +53,7 @@ func newMembership(c Config, group string, topics ...string) membership {
 // ends it: all workers stop, and the group is joined anew from what it has
 // committed.
 func (s membership) run(ctx context.Context) error {
+	defer s.metrics.forget(s.group, nil)
 	for fails := 1; ; fails++ {
 		joined := time.Now()
 		err := s.serve(ctx)
@@ -82,7 +89,7 @@ func (s membership) serve(ctx context.Context) error {
 	defer end(nil)
 	m := &member{
 		membership: s, serving: serving, end: end,
-		ready: make(chan struct{}), owned: make(map[stream.TopicPartition]*assignment),
+		ready: make(chan struct{}), owned: make(map[stream.TopicPartition]*assignment), stuck: make(map[stream.TopicPartition]*progress),
 	}
 	client, err := kgo.NewClient(m.options(clientCtx)...)
 	if err != nil {
@@ -97,9 +104,10 @@ func (s membership) serve(ctx context.Context) error {
 	}
 	// Workers finish what they have in hand while the member still
 	// heartbeats, so that their last commits are accepted.
-	m.endAll(s.cfg.DrainTimeout)
+	lost := ctx.Err() == nil
+	m.endAll(s.cfg.DrainTimeout, lost)
 	closeClient(client, cancelClient)
-	m.endAll(0) // what was assigned in between
+	m.endAll(0, lost) // what was assigned in between
 	m.workers.Wait()
 	return context.Cause(serving)
 }
@@ -129,7 +137,8 @@ type member struct {
 	mu      sync.Mutex
 	id      string // the group's name for this member
 	owned   map[stream.TopicPartition]*assignment
-	commits map[stream.TopicPartition]commit // as last fetched
+	commits map[stream.TopicPartition]commit    // as last fetched
+	stuck   map[stream.TopicPartition]*progress // assigned, but cannot be read
 }
 
 // commit is what a group has committed for a partition.
@@ -142,9 +151,9 @@ func (m *member) options(ctx context.Context) []kgo.Opt {
 	opts := append(readerOptions(m.cfg, m.group, m.topics...),
 		kgo.WithContext(ctx),
 		kgo.OnPartitionsAssigned(m.onAssigned),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { m.drop(ps, m.cfg.DrainTimeout) }),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { m.drop(ps, m.cfg.DrainTimeout, false) }),
 		// Lost partitions may have an owner already: nothing is finished.
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { m.drop(ps, 0) }),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { m.drop(ps, 0, true) }),
 	)
 	if m.consume {
 		opts = append(opts, kgo.OnOffsetsFetched(m.onOffsetsFetched), kgo.AdjustFetchOffsetsFn(m.claim))
@@ -160,6 +169,7 @@ func (m *member) onAssigned(_ context.Context, client *kgo.Client, added map[str
 	changed := m.id != "" && m.id != id && len(m.owned) > 0
 	m.id = id
 	m.mu.Unlock()
+	m.metrics.forget(m.group, added)
 	if changed {
 		// The group forgot this member and took it in again under another
 		// name. The client keeps partitions that came back as if nothing had
@@ -204,6 +214,7 @@ func (m *member) claim(ctx context.Context, offsets map[string]map[int32]kgo.Off
 		if s.err != nil {
 			// Where the broker lost records this partition stands still; the
 			// others go on. Somebody may set the offset by hand: look again.
+			m.standStill(tp)
 			t := time.AfterFunc(standStill, func() { m.end(s.err) })
 			context.AfterFunc(m.serving, func() { t.Stop() })
 			continue
@@ -221,6 +232,15 @@ func (m *member) claim(ctx context.Context, offsets map[string]map[int32]kgo.Off
 // set its offset by hand, before it is looked at again.
 const standStill = 30 * time.Second
 
+// standStill keeps the series of a partition that has no worker.
+func (m *member) standStill(tp stream.TopicPartition) {
+	p := m.metrics.track(m.group, tp)
+	p.stands()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stuck[tp] = p
+}
+
 // start begins the worker of a partition.
 func (m *member) start(tp stream.TopicPartition, at start) {
 	a := newAssignment(m, tp, at)
@@ -230,7 +250,7 @@ func (m *member) start(tp stream.TopicPartition, at start) {
 	m.owned[tp] = a
 	m.mu.Unlock()
 	if before != nil {
-		before.finish(0) // never seen; a partition has one worker (I6)
+		before.finish(0, false) // never seen; a partition has one worker (I6)
 	}
 	m.client.ResumeFetchPartitions(map[string][]int32{tp.Topic: {tp.Partition}}) // a pause outlives an assignment
 	m.workers.Go(func() {
@@ -241,15 +261,19 @@ func (m *member) start(tp stream.TopicPartition, at start) {
 
 // drop ends the workers of partitions that are going away, in parallel, and
 // returns when none of them can commit any more.
-func (m *member) drop(partitions map[string][]int32, grace time.Duration) {
+func (m *member) drop(partitions map[string][]int32, grace time.Duration, lost bool) {
 	var ending sync.WaitGroup
 	m.mu.Lock()
 	for topic, ps := range partitions {
 		for _, p := range ps {
 			tp := stream.TopicPartition{Topic: topic, Partition: p}
+			if p := m.stuck[tp]; p != nil {
+				delete(m.stuck, tp)
+				m.metrics.leave(p, lost)
+			}
 			if a := m.owned[tp]; a != nil {
 				delete(m.owned, tp)
-				ending.Go(func() { a.finish(grace) })
+				ending.Go(func() { a.finish(grace, lost) })
 			}
 		}
 	}
@@ -257,32 +281,15 @@ func (m *member) drop(partitions map[string][]int32, grace time.Duration) {
 	ending.Wait()
 }
 
-func (m *member) endAll(grace time.Duration) {
+func (m *member) endAll(grace time.Duration, lost bool) {
 	m.mu.Lock()
 	all := make(map[string][]int32)
 	for tp := range m.owned {
 		all[tp.Topic] = append(all[tp.Topic], tp.Partition)
 	}
-	m.mu.Unlock()
-	m.drop(all, grace)
-}
-
-// queueShare is the part of queueBytes for one partition.
-func (m *member) queueShare() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return max(m.queueBytes/max(len(m.owned), 1), 1<<20)
-}
-
-// ownedOf counts the partitions of the topic this member owns.
-func (m *member) ownedOf(topic string) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n := 0
-	for tp := range m.owned {
-		if tp.Topic == topic {
-			n++
-		}
+	for tp := range m.stuck {
+		all[tp.Topic] = append(all[tp.Topic], tp.Partition)
 	}
-	return n
+	m.mu.Unlock()
+	m.drop(all, grace, lost)
 }

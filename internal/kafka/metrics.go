@@ -2,12 +2,11 @@ package kafka
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -29,11 +28,14 @@ type metrics struct {
 	inFlight *prometheus.Desc
 	assigned *prometheus.Desc
 
-	mu     sync.Mutex
-	owners map[*progress]struct{}
+	mu       sync.Mutex
+	owners   map[*progress]struct{}
+	standing map[key]*progress // owned by nobody that is known, see leave
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+// newMetrics registers the metrics, or returns those that another loop of the
+// process has registered. It fails when something else took one of the names.
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pricelake_kafka_" + name, Help: help}, labels)
 	}
@@ -52,26 +54,30 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
 		}, []string{"group", "topic"}),
 		age: prometheus.NewDesc("pricelake_event_age_seconds",
-			"Age of the oldest record this process has taken and not settled; 0 when there is none.", partition, nil),
+			"Age of the oldest record this process has taken and not settled; without one, how long the partition has been behind its end, or without an owner, and stood still; 0 when there is nothing to do.", partition, nil),
 		lag: prometheus.NewDesc("pricelake_kafka_lag_records",
 			"Offsets between what is settled and the end of the partition, as last seen.", partition, nil),
 		inFlight: prometheus.NewDesc("pricelake_kafka_in_flight_records",
 			"Records taken and not settled.", partition, nil),
 		assigned: prometheus.NewDesc("pricelake_kafka_assigned_partitions",
 			"Partitions this process owns.", []string{"group", "topic"}, nil),
-		owners: make(map[*progress]struct{}),
+		owners:   make(map[*progress]struct{}),
+		standing: make(map[key]*progress),
 	}
 	if reg == nil {
-		return m
+		return m, nil
 	}
 	err := reg.Register(m)
 	var already prometheus.AlreadyRegisteredError
 	if errors.As(err, &already) {
 		if shared, ok := already.ExistingCollector.(*metrics); ok {
-			return shared
+			return shared, nil
 		}
 	}
-	return m
+	if err != nil {
+		return nil, fmt.Errorf("kafka: registering the metrics: another collector has taken a name of theirs: %w", err)
+	}
+	return m, nil
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
@@ -97,95 +103,19 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	type groupTopic struct{ group, topic string }
 	assigned := make(map[groupTopic]int)
 	now := time.Now()
-	for _, p := range m.sample() {
+	for p, owned := range m.sample() {
 		gauge := func(d *prometheus.Desc, v float64) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, p.group, p.Topic, strconv.Itoa(int(p.Partition)))
 		}
-		gauge(m.age, p.ageAt(now).Seconds())
-		gauge(m.lag, float64(p.lagRecords()))
-		gauge(m.inFlight, float64(p.inFlight.Load()))
-		assigned[groupTopic{p.group, p.Topic}]++
+		s := p.at(now)
+		gauge(m.age, s.age.Seconds())
+		gauge(m.lag, float64(s.lag))
+		gauge(m.inFlight, float64(s.inFlight))
+		if owned {
+			assigned[groupTopic{p.group, p.Topic}]++
+		}
 	}
 	for k, n := range assigned {
 		ch <- prometheus.MustNewConstMetric(m.assigned, prometheus.GaugeValue, float64(n), k.group, k.topic)
-	}
-}
-
-// sample returns one progress per partition: an assignment that is ending may
-// overlap its successor.
-func (m *metrics) sample() []*progress {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	type key struct {
-		group string
-		tp    stream.TopicPartition
-	}
-	newest := make(map[key]*progress, len(m.owners))
-	for p := range m.owners {
-		k := key{p.group, p.TopicPartition}
-		if q := newest[k]; q == nil || q.since.Before(p.since) {
-			newest[k] = p
-		}
-	}
-	out := make([]*progress, 0, len(newest))
-	for _, p := range newest {
-		out = append(out, p)
-	}
-	return out
-}
-
-// progress is how far one assignment of a partition is.
-type progress struct {
-	stream.TopicPartition
-	group string
-	since time.Time
-
-	opening  atomic.Bool  // the stage or sink is not there yet
-	oldest   atomic.Int64 // unix microseconds of the oldest record taken and not settled; 0: none
-	inFlight atomic.Int64
-	settled  atomic.Int64 // next offset to settle
-	end      atomic.Int64 // high watermark as last seen
-}
-
-func (m *metrics) track(group string, tp stream.TopicPartition) *progress {
-	p := &progress{TopicPartition: tp, group: group, since: time.Now()}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.owners[p] = struct{}{}
-	return p
-}
-
-func (m *metrics) untrack(p *progress) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.owners, p)
-}
-
-// holds says what is unsettled: n records, the oldest of which is from t.
-func (p *progress) holds(n int, t time.Time) {
-	p.inFlight.Store(int64(n))
-	if n == 0 {
-		p.oldest.Store(0)
-		return
-	}
-	p.oldest.Store(t.UnixMicro())
-}
-
-func (p *progress) ageAt(now time.Time) time.Duration {
-	if oldest := p.oldest.Load(); oldest != 0 {
-		return max(0, now.Sub(time.UnixMicro(oldest)))
-	}
-	if p.opening.Load() && p.lagRecords() > 0 {
-		return now.Sub(p.since) // at least that: nothing is read before it is open
-	}
-	return 0
-}
-
-func (p *progress) lagRecords() int64 { return max(0, p.end.Load()-p.settled.Load()) }
-
-// seen raises the end of the partition.
-func (p *progress) seen(end int64) {
-	if end > p.end.Load() {
-		p.end.Store(end)
 	}
 }

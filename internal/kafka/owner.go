@@ -30,7 +30,10 @@ func (o Owner) Run(ctx context.Context, fn func(ctx context.Context, partition i
 	if err != nil {
 		return err
 	}
-	s := newMembership(o.Config, o.Group, o.Topic)
+	s, err := newMembership(o.Config, o.Group, o.Topic)
+	if err != nil {
+		return err
+	}
 	s.consume = false
 	s.work = func(ctx context.Context, a *assignment) { own(ctx, a, fn) }
 	return s.run(ctx)

@@ -14,12 +14,14 @@ import (
 type queue struct {
 	maxRecords    int        // 0: no limit but maxBytes
 	maxBytes      func() int // this partition's share of the process' memory
+	held          func(int)  // told how many bytes the partition holds; called with mu held
 	pause, resume func()     // of fetching; called with mu held
 	wake          chan struct{}
 
 	mu      sync.Mutex
 	records []stream.Record
 	bytes   int
+	working int       // bytes that take handed out, until release
 	taken   int       // how many the last take took: about as many will gather again
 	next    int64     // the position: everything below was queued, or is a marker
 	since   time.Time // when the first of records was queued
@@ -29,7 +31,7 @@ type queue struct {
 func newQueue(maxRecords int, maxBytes func() int, at int64) *queue {
 	return &queue{
 		maxRecords: maxRecords, maxBytes: maxBytes, next: at,
-		pause: func() {}, resume: func() {}, wake: make(chan struct{}, 1),
+		held: func(int) {}, pause: func() {}, resume: func() {}, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -52,6 +54,7 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 		q.records = append(q.records, fromClient(r, id))
 		q.bytes += size(&q.records[len(q.records)-1])
 	}
+	q.held(q.bytes + q.working)
 	if !q.full && q.holds(q.maxRecords, q.maxBytes()) {
 		q.full = true
 		q.pause()
@@ -64,12 +67,13 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 
 // holds reports whether the queue has reached a limit; mu is held.
 func (q *queue) holds(records, bytes int) bool {
-	return q.maxRecords > 0 && len(q.records) >= max(records, 1) || q.bytes >= max(bytes, 1)
+	return q.maxRecords > 0 && len(q.records) >= max(records, 1) || q.bytes+q.working >= max(bytes, 1)
 }
 
 // take removes up to maxRecords records of up to maxBytes, at least one if
 // there is any, and returns the position after them: the offset of the next
-// record, or the end of what was fetched. Only markers lie between.
+// record, or the end of what was fetched. Only markers lie between. What was
+// taken counts as held until release.
 func (q *queue) take(maxRecords, maxBytes int) (rs []stream.Record, next int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -85,19 +89,28 @@ func (q *queue) take(maxRecords, maxBytes int) (rs []stream.Record, next int64) 
 	rs = q.records[:n:n]
 	q.records = q.records[n:]
 	q.bytes -= bytes
+	q.working += bytes
 	q.taken = n
 	if len(q.records) == 0 {
 		q.records = nil // lets go of the backing array
 	}
 	q.since = time.Now()
-	if q.full && !q.holds(q.maxRecords/2, q.maxBytes()/2) {
-		q.full = false
-		q.resume()
-	}
 	if len(q.records) > 0 {
 		return rs, q.records[0].Offset
 	}
 	return rs, q.next
+}
+
+// release says that the worker no longer holds what it took.
+func (q *queue) release() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.working = 0
+	q.held(q.bytes)
+	if q.full && !q.holds(q.maxRecords/2, q.maxBytes()/2) {
+		q.full = false
+		q.resume()
+	}
 }
 
 // pending describes what waits.
@@ -107,12 +120,13 @@ type pending struct {
 	since   time.Time // when its oldest was queued, or was left behind by take
 	oldest  time.Time // timestamp of its first record
 	next    int64     // the position behind all of it
+	full    bool      // fetching is paused until some of it is gone
 }
 
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{records: len(q.records), bytes: q.bytes, since: q.since, next: q.next}
+	p := pending{records: len(q.records), bytes: q.bytes, since: q.since, next: q.next, full: q.full}
 	if p.records > 0 {
 		p.oldest = q.records[0].Timestamp
 	}

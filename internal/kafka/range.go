@@ -19,18 +19,24 @@ type Range struct {
 	Group  string
 	// Topics says how each topic's ranges are cut.
 	Topics map[string]Flush
-	// MaxWritesPerSecond bounds the writes of this process per topic while
-	// partitions are quiet: Interval stretches with the number of partitions
-	// the process owns. 0 means 4.
+	// MaxWritesPerSecond bounds the writes of this process per topic that are
+	// not full, over the time in which each of its partitions has its turn:
+	// Interval stretches with the number of partitions that have something to
+	// write. Quiet ones do not count. 0 means 4.
 	MaxWritesPerSecond float64
+	// BufferBytes bounds the memory of the records this process holds, those
+	// that wait and those being written, over all topics; a poll may exceed it
+	// by what it brought. Partitions have it by need: one alone with a backlog
+	// nearly all, many with a backlog equal parts, and a range is cut where
+	// its part ends. 0 means 64 MiB.
+	BufferBytes int64
 }
 
 // Flush says when a partition's records are written.
 type Flush struct {
 	// Rows and Bytes cut a range that is full: it is written at once. Bytes are
 	// of memory, about 160 a record and its contents. 0 means 50,000 rows,
-	// 16 MiB. A process holds 64 MiB of waiting records in all, so with many
-	// partitions ranges are cut shorter.
+	// 16 MiB. Range.BufferBytes may cut a range shorter.
 	Rows, Bytes int
 	// Interval is the least time between two writes of a partition that are
 	// not full.
@@ -77,14 +83,19 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 	if perSecond == 0 {
 		perSecond = 4
 	}
-	s := newMembership(r.Config, r.Group, slices.Sorted(maps.Keys(r.Topics))...)
+	s, err := newMembership(r.Config, r.Group, slices.Sorted(maps.Keys(r.Topics))...)
+	if err != nil {
+		return err
+	}
+	if r.BufferBytes > 0 {
+		s.budget = newBudget(int(r.BufferBytes))
+	}
 	s.work = func(ctx context.Context, a *assignment) {
 		flush := r.Topics[a.Topic].withDefaults()
 		w := &rangeWorker{
 			assignment: a, open: open, reread: log.Reread, flush: flush, committed: a.at.offset,
 			interval: func() time.Duration {
-				stretched := time.Duration(float64(a.member.ownedOf(a.Topic)) / perSecond * float64(time.Second))
-				return max(flush.Interval, stretched)
+				return max(flush.Interval, seconds(float64(a.member.active(a.Topic, perSecond))/perSecond))
 			},
 			commit: a.commit,
 		}
@@ -103,6 +114,9 @@ func (r Range) validate() error {
 	}
 	if r.MaxWritesPerSecond < 0 {
 		errs = append(errs, fmt.Errorf("range: %v writes per second: give a positive number, or 0 for the default", r.MaxWritesPerSecond))
+	}
+	if r.BufferBytes < 0 {
+		errs = append(errs, fmt.Errorf("range: %d bytes of buffer: give a positive number, or 0 for the default", r.BufferBytes))
 	}
 	for topic, f := range r.Topics {
 		if f.Linger < 0 || f.Interval < 0 {

@@ -42,11 +42,13 @@ func (w *rangeWorker) run(ctx context.Context) {
 			}
 			w.flushed = time.Now()
 		case dueWrite:
-			records, next := w.queue.take(w.flush.Rows, w.maxBytes())
+			records, next := w.queue.take(w.flush.Rows, w.flush.Bytes)
 			if !w.write(ctx, sink, records) || !w.settle(ctx, next) {
 				return
 			}
+			w.queue.release()
 			w.flushed = time.Now()
+			w.wrote.Store(w.flushed.UnixNano())
 		}
 		w.measure(nil)
 	}
@@ -62,8 +64,6 @@ func (w *rangeWorker) claim(ctx context.Context) stream.RangeSink {
 			return w.reread(ctx, w.TopicPartition, first, last)
 		},
 	}
-	w.progress.opening.Store(true)
-	defer w.progress.opening.Store(false)
 	for fails := 1; ; fails++ {
 		sink, err := w.open(ctx, claim)
 		if err == nil {
@@ -95,8 +95,8 @@ func (w *rangeWorker) await() due {
 			return dueNothing
 		}
 		p := w.queue.pending()
+		w.measure(&p) // first: next counts this partition too
 		what, at := w.next(p)
-		w.measure(&p)
 		wait := time.Until(at)
 		if what != dueNothing && wait <= 0 {
 			return what
@@ -119,11 +119,12 @@ func (w *rangeWorker) await() due {
 	}
 }
 
-// next says what is due and when. After a quiet interval a record waits only
-// for Linger; otherwise writes keep the interval apart.
+// next says what is due and when. A range is full at Rows or Bytes, or when the
+// process has no memory for more. After a quiet interval a record waits only for
+// Linger; otherwise writes keep the interval apart.
 func (w *rangeWorker) next(p pending) (due, time.Time) {
 	switch {
-	case p.records >= w.flush.Rows || p.bytes >= w.maxBytes():
+	case p.records >= w.flush.Rows || p.bytes >= w.flush.Bytes || p.full && p.records > 0:
 		return dueWrite, time.Time{}
 	case p.records > 0:
 		return dueWrite, later(p.since.Add(w.flush.Linger), w.flushed.Add(w.interval()))
@@ -132,10 +133,6 @@ func (w *rangeWorker) next(p pending) (due, time.Time) {
 	}
 	return dueNothing, time.Time{}
 }
-
-// maxBytes is when a range is full: half of the queue at most, so that fetching
-// goes on while it is written.
-func (w *rangeWorker) maxBytes() int { return min(w.flush.Bytes, w.queue.maxBytes()/2) }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

@@ -44,12 +44,16 @@ func (t Transact) Run(ctx context.Context, open stream.OpenStage) error {
 	if err := t.validate(); err != nil {
 		return err
 	}
-	var sessions sync.WaitGroup
-	for i := range t.Sessions {
-		s := sessionLoop{
-			Transact: t, membership: newMembership(t.Config, t.Group, t.Topics...), open: open,
-			id: fmt.Sprintf("%s-%d", t.TransactionalID, i),
+	loops := make([]sessionLoop, t.Sessions)
+	for i := range loops {
+		m, err := newMembership(t.Config, t.Group, t.Topics...)
+		if err != nil {
+			return err
 		}
+		loops[i] = sessionLoop{Transact: t, membership: m, open: open, id: fmt.Sprintf("%s-%d", t.TransactionalID, i)}
+	}
+	var sessions sync.WaitGroup
+	for _, s := range loops {
 		sessions.Go(func() { s.run(ctx) })
 	}
 	sessions.Wait()

@@ -116,7 +116,7 @@ func (s *session) settled(ctx context.Context, inputs []*input, started time.Tim
 			continue
 		}
 		in.part.fails = 0
-		in.part.progress.settled.Store(in.next)
+		in.part.progress.settle(in.next)
 		in.part.progress.holds(0, time.Time{})
 		if len(in.batch.Records) == 0 {
 			continue

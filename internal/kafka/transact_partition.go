@@ -28,20 +28,23 @@ type part struct {
 
 // begin opens the stage of a newly assigned partition in the background. Until
 // that is done the partition is paused: what is polled is part of the next
-// transaction, so nothing may be polled that cannot be handled.
-func (s *session) begin(tp stream.TopicPartition) {
+// transaction, so nothing may be polled that cannot be handled. before is the
+// part whose position this one goes on from; nil where claim will say.
+func (s *session) begin(tp stream.TopicPartition, before *part) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &part{TopicPartition: tp, ctx: ctx, cancel: cancel, opened: make(chan struct{}), progress: s.metrics.track(s.group, tp)}
+	if before != nil {
+		p.progress.resumes(before.progress)
+	}
 	s.mu.Lock()
 	if s.serving.Err() != nil { // on our way out: retireAll may have been
 		s.mu.Unlock()
 		cancel()
-		s.metrics.untrack(p.progress)
+		s.metrics.leave(p.progress, false)
 		return
 	}
 	s.parts[tp] = p
 	s.mu.Unlock()
-	p.progress.opening.Store(true)
 	s.pause(tp)
 	s.openers.Go(func() {
 		defer close(p.opened)
@@ -57,7 +60,6 @@ func (s *session) openStage(p *part) {
 			if !p.retired {
 				p.stage = stage
 				p.mu.Unlock()
-				p.progress.opening.Store(false)
 				s.unpause(p.TopicPartition)
 				return
 			}
@@ -77,7 +79,7 @@ func (s *session) openStage(p *part) {
 
 // retire closes the stages of parts that are no longer in s.parts, in parallel.
 // An opener that ignores the end of its context closes its stage itself later.
-func (s *session) retire(parts []*part) {
+func (s *session) retire(parts []*part, lost bool) {
 	var ending sync.WaitGroup
 	for _, p := range parts {
 		ending.Go(func() {
@@ -96,13 +98,13 @@ func (s *session) retire(parts []*part) {
 			if stage != nil {
 				s.close(p.TopicPartition, stage)
 			}
-			s.metrics.untrack(p.progress)
+			s.metrics.leave(p.progress, lost)
 		})
 	}
 	ending.Wait()
 }
 
-func (s *session) retireAll() {
+func (s *session) retireAll(lost bool) {
 	s.mu.Lock()
 	var all []*part
 	for tp, p := range s.parts {
@@ -110,7 +112,7 @@ func (s *session) retireAll() {
 		all = append(all, p)
 	}
 	s.mu.Unlock()
-	s.retire(all)
+	s.retire(all, lost)
 }
 
 // reopen gives a partition that stays another stage, opened from what is
@@ -123,8 +125,8 @@ func (s *session) reopen(p *part) {
 	}
 	delete(s.parts, p.TopicPartition)
 	s.mu.Unlock()
-	s.retire([]*part{p})
-	s.begin(p.TopicPartition)
+	s.retire([]*part{p}, false)
+	s.begin(p.TopicPartition, p)
 }
 
 func (s *session) close(tp stream.TopicPartition, stage stream.Stage) {

@@ -24,6 +24,7 @@ type sessionLoop struct {
 }
 
 func (l sessionLoop) run(ctx context.Context) {
+	defer l.metrics.forget(l.group, nil)
 	for fails := 1; ; fails++ {
 		started := time.Now()
 		err := l.serve(ctx)
@@ -60,9 +61,10 @@ func (l sessionLoop) serve(ctx context.Context) error {
 	s.loop()
 	// Before leaving: the next owner may open its stage as soon as we left, and
 	// the session does not always call onGone then (see assignmentWatch).
-	s.retireAll()
+	lost := ctx.Err() == nil
+	s.retireAll(lost)
 	closeClient(s.client, cancelClient)
-	s.retireAll() // what was assigned in between, and then not opened
+	s.retireAll(lost) // what was assigned in between, and then not opened
 	s.openers.Wait()
 	return context.Cause(serving)
 }
@@ -95,8 +97,8 @@ func (s *session) options(ctx context.Context) []kgo.Opt {
 		kgo.WithContext(ctx),
 		kgo.Balancers(assignmentWatch{kgo.CooperativeStickyBalancer(), s.onSynced}),
 		kgo.OnPartitionsAssigned(s.onAssigned),
-		kgo.OnPartitionsRevoked(s.onGone),
-		kgo.OnPartitionsLost(s.onGone),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { s.onGone(ps, false) }),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { s.onGone(ps, true) }),
 		kgo.OnOffsetsFetched(s.onOffsetsFetched),
 		kgo.AdjustFetchOffsetsFn(s.claim),
 	)
@@ -149,10 +151,11 @@ func (s *session) onAssigned(_ context.Context, client *kgo.Client, added map[st
 		}
 	}
 	s.mu.Unlock()
-	s.retire(gone)
+	s.retire(gone, false)
+	s.metrics.forget(s.group, added)
 	for topic, partitions := range added {
 		for _, p := range partitions {
-			s.begin(stream.TopicPartition{Topic: topic, Partition: p})
+			s.begin(stream.TopicPartition{Topic: topic, Partition: p}, nil)
 		}
 	}
 }
@@ -169,7 +172,7 @@ func contains(m map[string][]int32, tp stream.TopicPartition) bool {
 // onGone ends the stages of revoked or lost partitions before anyone else can
 // own them (I6). It runs under a lock that End needs, so it must not end a
 // transaction; the loop does, once it sees revoked.
-func (s *session) onGone(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+func (s *session) onGone(partitions map[string][]int32, lost bool) {
 	var gone []*part
 	s.mu.Lock()
 	for topic, ps := range partitions {
@@ -183,7 +186,7 @@ func (s *session) onGone(_ context.Context, _ *kgo.Client, partitions map[string
 		}
 	}
 	s.mu.Unlock()
-	s.retire(gone)
+	s.retire(gone, lost)
 }
 
 func (s *session) onOffsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
@@ -208,13 +211,17 @@ func (s *session) claim(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	resumed := make(map[string]map[int32]kgo.Offset, len(offsets))
 	for tp, at := range starts {
 		if at.err != nil {
+			s.mu.Lock()
+			if p := s.parts[tp]; p != nil {
+				p.progress.stands()
+			}
+			s.mu.Unlock()
 			s.endAfter(standStill, at.err)
 			continue
 		}
 		s.mu.Lock()
 		if p := s.parts[tp]; p != nil {
-			p.progress.settled.Store(at.offset)
-			p.progress.seen(at.end)
+			p.progress.starts(at.offset, at.end)
 		}
 		s.mu.Unlock()
 		if resumed[tp.Topic] == nil {

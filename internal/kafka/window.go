@@ -50,7 +50,10 @@ func (w Window) Run(ctx context.Context, handle stream.WindowHandler) error {
 	}
 	defer publisher.Close()
 	slots := make(chan struct{}, w.InFlight)
-	s := newMembership(w.Config, w.Group, w.Topic)
+	s, err := newMembership(w.Config, w.Group, w.Topic)
+	if err != nil {
+		return err
+	}
 	s.queueRecords = w.Span
 	s.work = func(ctx context.Context, a *assignment) {
 		worker := &windowWorker{

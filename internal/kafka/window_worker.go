@@ -64,6 +64,7 @@ func (w *windowWorker) run(ctx context.Context) {
 // begin works on the next record in a goroutine; it has a slot already.
 func (w *windowWorker) begin(ctx, working context.Context) {
 	records, next := w.queue.take(1, 0)
+	w.queue.release() // from here on Span and InFlight are the bounds
 	w.next = next
 	r := &request{record: records[0]}
 	w.window = append(w.window, r)

@@ -78,12 +78,8 @@ func span(rs []stream.Record) string {
 
 // testWorker is a partition with a worker, and the member it needs around it.
 func testWorker(s *testSink, flush Flush, interval time.Duration) *rangeWorker {
-	m := &member{
-		membership: membership{group: "g", metrics: newMetrics(nil), log: newSampler(slog.New(slog.DiscardHandler)), queueBytes: 64 << 20},
-		end:        func(error) {}, owned: make(map[stream.TopicPartition]*assignment),
-	}
-	a := newAssignment(m, stream.TopicPartition{Topic: "t"}, start{})
-	a.queue.pause, a.queue.resume = func() {}, func() {}
+	m := testMember(1, 64<<20)
+	a := m.owned[stream.TopicPartition{Topic: "t"}]
 	s.began = time.Now()
 	return &rangeWorker{
 		assignment: a, flush: flush.withDefaults(),
@@ -225,7 +221,7 @@ func TestAssignmentEnds(t *testing.T) {
 				<-timer.C
 			}()
 			began := time.Now()
-			a.finish(grace)
+			a.finish(grace, false)
 			if took := time.Since(began); took != wantTook {
 				t.Errorf("%s: took %v, want %v", what, took, wantTook)
 			}
@@ -255,10 +251,12 @@ func TestQueueBounds(t *testing.T) {
 	if paused != 1 {
 		t.Errorf("paused %d times above the limit, want once", paused)
 	}
-	if rs, next := q.take(10, 1<<20); len(rs) != 10 || next != 10 || resumed != 0 {
+	rs, next := q.take(10, 1<<20)
+	if q.release(); len(rs) != 10 || next != 10 || resumed != 0 {
 		t.Errorf("took %d up to %d, resumed %d times; want 10 up to 10, not resumed with 6 left of 10", len(rs), next, resumed)
 	}
-	if rs, next := q.take(2, 1<<20); len(rs) != 2 || next != 12 || resumed != 1 {
+	rs, next = q.take(2, 1<<20)
+	if q.release(); len(rs) != 2 || next != 12 || resumed != 1 {
 		t.Errorf("took %d up to %d, resumed %d times; want 2 up to 12 and one", len(rs), next, resumed)
 	}
 	if rs, _ := q.take(10, 0); len(rs) != 1 {

@@ -1,0 +1,75 @@
+package kafka
+
+import "sync"
+
+// budget shares what a process may hold of records (I8) among its partitions by
+// what they need. A quarter is theirs in equal reserves, so that one that wakes
+// up is never kept out; the rest is lent in equal parts to those that hold more
+// than their reserve. A partition alone with a backlog has nearly all of it, and
+// all together never hold more than the limit, but for what one poll brought
+// each of them.
+type budget struct {
+	limit int
+
+	mu   sync.Mutex
+	held map[*assignment]int // bytes, of every partition owned
+}
+
+// defaultBufferBytes is what the records a process holds may take.
+const defaultBufferBytes = 64 << 20
+
+func newBudget(limit int) *budget {
+	return &budget{limit: limit, held: make(map[*assignment]int)}
+}
+
+func (b *budget) join(a *assignment) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held[a] = 0
+}
+
+func (b *budget) leave(a *assignment) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.held, a)
+}
+
+// hold notes how many bytes the partition holds now. What arrives after it left
+// counts for nobody: its queue is about to be dropped.
+func (b *budget) hold(a *assignment, bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.held[a]; ok {
+		b.held[a] = bytes
+	}
+}
+
+// share is from how many bytes on a partition must not fetch any more.
+func (b *budget) share() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	reserve := b.limit / 4 / max(len(b.held), 1)
+	pool := b.limit - b.limit/4
+	lent, borrowers := 0, 0
+	for _, bytes := range b.held {
+		if bytes > reserve {
+			lent += bytes - reserve
+			borrowers++
+		}
+	}
+	if lent >= pool {
+		return reserve
+	}
+	return reserve + pool/max(borrowers, 1)
+}
+
+// total is what all partitions hold together.
+func (b *budget) total() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sum := 0
+	for _, bytes := range b.held {
+		sum += bytes
+	}
+	return sum
+}
