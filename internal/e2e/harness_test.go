@@ -350,5 +350,19 @@ func (u *up) exactlyOnce() {
 	rows := u.mustQuery("SELECT count() AS n, uniqExact(event_id, revision) AS d FROM prices")
 	if rows[0]["n"] != rows[0]["d"] {
 		u.t.Errorf("prices: %v rows, %v distinct (event_id, revision)", rows[0]["n"], rows[0]["d"])
+		for _, double := range u.mustQuery(`SELECT event_id, revision, any(provider) AS provider, any(call_id) AS call, any(instrument) AS instrument,
+			groupArray((_partition, _offset, toString(recorded_at), toString(poll_id), toString(price), toString(bid), toString(event_time))) AS rows
+			FROM prices GROUP BY event_id, revision HAVING count() > 1`) {
+			u.t.Logf("doubled: %v", double)
+		}
+		log, err := os.ReadFile(filepath.Join(u.dir, "pricelake.log"))
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		for line := range strings.Lines(string(log)) {
+			if strings.Contains(line, "part=deduplicator") || strings.Contains(line, "part=broker") {
+				u.t.Log(strings.TrimSpace(line))
+			}
+		}
 	}
 }
