@@ -31,15 +31,27 @@ func recoverLog(dir string, logger *slog.Logger) error {
 			return err
 		}
 	}
-	if !noted {
-		return nil
+	if noted {
+		if err := note.takeBackTorn(dir, names, logger); err != nil {
+			return err
+		}
 	}
-	torn, err := note.torn(dir, names)
+	for _, name := range names {
+		if err := dropOpen(filepath.Join(dir, "partitions", name), logger); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeBackTorn takes the noted commit back if it was begun and not done.
+func (n undoNote) takeBackTorn(dir string, names []string, logger *slog.Logger) error {
+	torn, err := n.torn(dir, names)
 	if err != nil || !torn {
 		return err
 	}
-	logger.Warn("a commit was cut off by a crash and is taken back", "producer", note.Producer, "epoch", note.Epoch)
-	return note.takeBack(dir, names)
+	logger.Warn("a commit was cut off by a crash and is taken back", "producer", n.Producer, "epoch", n.Epoch)
+	return n.takeBack(dir, names)
 }
 
 // indexEntryBytes is the size of the entry that the broker writes, after each
