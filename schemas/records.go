@@ -106,7 +106,7 @@ type PollFinished struct {
 	StartedAt     time.Time       `avro:"started_at" json:"started_at"`
 	FinishedAt    time.Time       `avro:"finished_at" json:"finished_at"`
 	Outcome       PollOutcome     `avro:"outcome" json:"outcome"`
-	Error         string          `avro:"error" json:"error"`         // empty when the poll brought an answer that parses
+	Error         string          `avro:"error" json:"error"`         // empty when the poll brought an answer that parses and the record holds all of it
 	Requested     int32           `avro:"requested" json:"requested"` // symbols asked for = valued + absent + failed
 	Valued        int32           `avro:"valued" json:"valued"`
 	Absent        int32           `avro:"absent" json:"absent"`

@@ -37,17 +37,18 @@ func (a *App) runPoller(ctx context.Context) error {
 	client := newHTTPClient(a.settings)
 	defer client.Close()
 	p := poller.New(poller.Config{
-		Client:      client,
-		Calls:       pollerCalls{calls},
-		Reader:      newMappings(),
-		Limiter:     poller.NewLimits(accountPerSecond, accountBurst, perHost),
-		Requests:    finalDecoder[schemas.PollRequested]{requests, wrapping(poller.ErrUndecodable)},
-		Responses:   responses,
-		Polls:       polls,
-		DeadLetters: dead,
-		Metrics:     poller.NewMetrics(a.metrics),
-		Log:         a.log.With("part", "poller"),
-		Now:         time.Now,
+		Client:         client,
+		Calls:          pollerCalls{calls},
+		Reader:         newMappings(),
+		Limiter:        poller.NewLimits(accountPerSecond, accountBurst, perHost),
+		Requests:       finalDecoder[schemas.PollRequested]{requests, wrapping(poller.ErrUndecodable)},
+		Responses:      responses,
+		Polls:          polls,
+		DeadLetters:    dead,
+		Metrics:        poller.NewMetrics(a.metrics),
+		MaxRecordBytes: kafka.MaxRecordBytes,
+		Log:            a.log.With("part", "poller"),
+		Now:            time.Now,
 	})
 	window := kafka.Window{Config: a.kafkaConfig("poller"), Group: "pricelake.poller", Topic: schemas.TopicRequests,
 		InFlight: a.settings.Config.Poller.InFlight}
