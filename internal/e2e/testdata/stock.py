@@ -7,8 +7,8 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 
 def records(up, topic, most=None):
-    """Yields (message, decoded value) of every committed record of a topic, or of
-    so many of them."""
+    """Yields (message, decoded value) of every record of a topic that was committed
+    at the call, or of so many of them."""
     consumer = Consumer({
         "bootstrap.servers": up["kafka"],
         "group.id": "stock-clients",
@@ -22,6 +22,9 @@ def records(up, topic, most=None):
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         assert partitions, f"{topic} has no partitions"
+        # Where the topic goes on growing its end is never reached: what counts is
+        # the end as it is now.
+        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions}
         consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
         ended, seen = set(), 0
         while len(ended) < len(partitions):
@@ -32,6 +35,10 @@ def records(up, topic, most=None):
                     ended.add(msg.partition())
                     continue
                 raise SystemExit(f"{topic}: {msg.error()}")
+            if msg.offset() >= ends[msg.partition()] - 1:
+                ended.add(msg.partition())
+            if msg.offset() >= ends[msg.partition()]:
+                continue
             if seen == most:
                 return
             seen += 1
