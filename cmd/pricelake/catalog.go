@@ -45,6 +45,9 @@ func (c *cli) loadCatalog(files []string) (*catalog.Catalog, error) {
 			}
 			return nil, printedError{checkError{err}}
 		}
+		if len(problems) == 1 {
+			return nil, checkError{fmt.Errorf("a problem in the catalog:\n%w", err)}
+		}
 		return nil, checkError{fmt.Errorf("%d problems in the catalog:\n%w", len(problems), err)}
 	}
 	return cat, err

@@ -43,7 +43,9 @@ func TestExitCodes(t *testing.T) {
 	f(exitUsage, "name dead letters by id, or give --all", "dlq", "replay")
 	f(exitUsage, "", "dlq", "show", "not-an-id")
 	f(exitUsage, "no call \"nothing\" in the catalog; it has", "catalog", "try", "nothing")
-	f(exitCheck, "problems in the catalog", "catalog", "validate", "/nonexistent.yaml")
+	f(exitUsage, "--count -1: write a number above 0", "tail", "prices.v1", "--count", "-1")
+	f(exitUsage, "--limit 0: write a number above 0", "dlq", "ls", "--limit", "0")
+	f(exitCheck, "a problem in the catalog", "catalog", "validate", "/nonexistent.yaml")
 
 	var errOut strings.Builder
 	env := []string{"HOME=" + t.TempDir(), "PRICELAKE_CLICKHOUSE_ADDR=127.0.0.1:1"}

@@ -25,6 +25,9 @@ func (c *cli) dlqList() *cobra.Command {
 		Example: examples("pricelake dlq ls", "pricelake dlq ls --role poller --limit 5",
 			"pricelake dlq ls --json | jq -r .dead_letter_id"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if filter.Limit < 1 {
+				return usageError{fmt.Errorf("--limit %d: write a number above 0", filter.Limit)}
+			}
 			a, err := c.open()
 			if err != nil {
 				return err

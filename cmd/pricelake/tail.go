@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,9 @@ records.`,
 			"pricelake tail prices.v1",
 			"pricelake tail deadletters.v1 --from-start --count 10 | jq .value.error"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if count < 0 {
+				return usageError{fmt.Errorf("--count %d: write a number above 0, or leave it out to go on until Ctrl-C", count)}
+			}
 			a, err := c.open()
 			if err != nil {
 				return err
