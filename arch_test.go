@@ -83,7 +83,7 @@ var mayImport = map[string][]string{
 	"sinks":               {"internal/stream", "schemas"},
 	"sinks/":              {"internal/stream", "schemas", "sinks"},
 
-	"internal/kafka":      {"internal/stream", "schemas"},
+	"internal/kafka":      {"internal/config", "internal/stream", "schemas"},
 	"internal/embed":      {"internal/ops", "schemas", "schemas/avro"},
 	"internal/embed/":     {"internal/embed"},
 	"internal/simulator":  {"internal/ops"},

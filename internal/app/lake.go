@@ -51,7 +51,8 @@ func (a *App) runLake(ctx context.Context) error {
 		Log:        a.log.With("part", lake.Role),
 		Registerer: a.metrics,
 	})
-	loop := kafka.Range{Config: a.kafkaConfig(lake.Role), Group: lakeGroup, Topics: a.lakeFlushes()}
+	loop := kafka.Range{Config: a.kafkaConfig(lake.Role), Group: lakeGroup, Topics: a.lakeFlushes(),
+		BufferBytes: int64(a.settings.Config.Lake.BufferBytes)}
 	a.working(lake.Role)
 	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })
 }

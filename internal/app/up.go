@@ -40,15 +40,13 @@ type UpEvents struct {
 	Counts func(Counts)
 }
 
-// UpDefaults is the configuration of `up` that nobody configured: timings for
-// one machine, where a takeover should take a second.
+// UpDefaults is the configuration of `up` that nobody configured: one machine,
+// where one replica is all there can be and rows may be small and soon.
 func UpDefaults() config.Config {
 	c := config.Default()
 	c.Instance = "up" // there is one on a data dir
 	c.Kafka.Partitions = 3
 	c.Kafka.ReplicationFactor = 1
-	c.Kafka.SessionTimeout = 6 * time.Second
-	c.Kafka.TransactionTimeout = 6 * time.Second
 	c.Admin.Addr = ""
 	c.Poller.AllowPrivate = LoopbackHosts()
 	c.Lake.FlushInterval = 500 * time.Millisecond

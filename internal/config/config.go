@@ -39,28 +39,6 @@ type Admin struct {
 	Addr string `yaml:"addr"` // host:port; port 0 takes a free one
 }
 
-// Kafka configures the broker's clients.
-type Kafka struct {
-	Brokers            []string      `yaml:"brokers"`
-	Partitions         int           `yaml:"partitions"`          // of keyed topics, when `topics apply` creates them
-	ReplicationFactor  int           `yaml:"replication_factor"`  // -1: the broker's default
-	SessionTimeout     time.Duration `yaml:"session_timeout"`     // a dead member's partitions move after it
-	TransactionTimeout time.Duration `yaml:"transaction_timeout"` // at most the session timeout
-}
-
-// Registry configures the schema registry (Confluent API).
-type Registry struct {
-	URL string `yaml:"url"`
-}
-
-// ClickHouse configures the lake's server.
-type ClickHouse struct {
-	Addr     string `yaml:"addr"` // native protocol, host:port
-	User     string `yaml:"user"`
-	Password Secret `yaml:"password"` // env:NAME or file:/path
-	Database string `yaml:"database"`
-}
-
 // Poller configures the poller.
 type Poller struct {
 	InFlight int `yaml:"in_flight"` // polls under way at once in this process
@@ -81,6 +59,9 @@ type Lake struct {
 	OtherFlushInterval time.Duration `yaml:"other_flush_interval"` // every other table
 	MaxRows            int           `yaml:"max_rows"`             // in one block
 	MaxBytes           int           `yaml:"max_bytes"`            // in one block
+	// Memory of the records that wait or are being written, over all topics.
+	// A block is cut shorter where it would not fit.
+	BufferBytes int `yaml:"buffer_bytes"`
 }
 
 // Default returns the configuration of a process that nobody configured: every
@@ -94,8 +75,8 @@ func Default() Config {
 			Brokers:            []string{"127.0.0.1:9092"},
 			Partitions:         12,
 			ReplicationFactor:  -1,
-			SessionTimeout:     30 * time.Second,
-			TransactionTimeout: 20 * time.Second,
+			SessionTimeout:     10 * time.Second,
+			TransactionTimeout: 10 * time.Second,
 		},
 		Registry:   Registry{URL: "http://127.0.0.1:8081"},
 		ClickHouse: ClickHouse{Addr: "127.0.0.1:9000", User: "pricelake", Database: "pricelake"},
@@ -106,6 +87,7 @@ func Default() Config {
 			OtherFlushInterval: 5 * time.Second,
 			MaxRows:            100_000,
 			MaxBytes:           64 << 20,
+			BufferBytes:        64 << 20,
 		},
 	}
 }
@@ -120,6 +102,9 @@ func instanceName() string {
 	return fmt.Sprintf("%s-%d", host, os.Getpid())
 }
 
+// check reports a key whose value cannot work, with what to write instead.
+type check func(ok bool, key, want string)
+
 // Validate reports every value that cannot work, with what to write instead.
 func (c *Config) Validate() error {
 	var errs []error
@@ -132,21 +117,23 @@ func (c *Config) Validate() error {
 	bad(level.UnmarshalText([]byte(c.Log.Level)) == nil, "log.level", "debug, info, warn or error")
 	bad(c.Log.Format == "text" || c.Log.Format == "json", "log.format", "text or json")
 	bad(c.Instance != "", "instance", "a name, such as the host's")
-	bad(len(c.Kafka.Brokers) > 0, "kafka.brokers", "at least one host:port")
-	bad(c.Kafka.Partitions > 0, "kafka.partitions", "a number above 0")
-	bad(c.Kafka.ReplicationFactor == -1 || c.Kafka.ReplicationFactor > 0, "kafka.replication_factor", "-1 (the broker's default) or a number above 0")
-	bad(c.Kafka.SessionTimeout >= time.Second, "kafka.session_timeout", "at least 1s")
-	bad(c.Kafka.TransactionTimeout >= time.Second && c.Kafka.TransactionTimeout <= c.Kafka.SessionTimeout,
-		"kafka.transaction_timeout", "at least 1s and at most kafka.session_timeout: a killed owner's open transaction holds up its successor that long")
-	bad(c.Registry.URL != "", "registry.url", "http://host:port")
-	bad(c.ClickHouse.Addr != "", "clickhouse.addr", "host:port of the native protocol")
-	bad(c.ClickHouse.Database != "", "clickhouse.database", "a database name")
+	c.Kafka.validate(bad)
+	c.Registry.validate(bad)
+	c.ClickHouse.validate(bad)
 	bad(c.Poller.InFlight > 0, "poller.in_flight", "a number above 0")
 	bad(c.Processor.Sessions > 0, "processor.sessions", "a number above 0")
 	bad(c.Processor.MaxRecords > 0, "processor.max_records", "a number above 0")
-	bad(c.Lake.FlushInterval > 0, "lake.flush_interval", "a duration above 0, such as 1s")
-	bad(c.Lake.OtherFlushInterval > 0, "lake.other_flush_interval", "a duration above 0, such as 5s")
-	bad(c.Lake.MaxRows > 0 && c.Lake.MaxRows <= 1_000_000, "lake.max_rows", "1 to 1000000: ClickHouse keeps a block whole up to that")
-	bad(c.Lake.MaxBytes > 0, "lake.max_bytes", "a number above 0")
+	c.Lake.validate(bad)
 	return errors.Join(errs...)
+}
+
+// leastBuffer holds the largest answer as a record and as a row.
+const leastBuffer = 16 << 20
+
+func (l *Lake) validate(bad check) {
+	bad(l.FlushInterval > 0, "lake.flush_interval", "a duration above 0, such as 1s")
+	bad(l.OtherFlushInterval > 0, "lake.other_flush_interval", "a duration above 0, such as 5s")
+	bad(l.MaxRows > 0 && l.MaxRows <= 1_000_000, "lake.max_rows", "1 to 1000000: ClickHouse keeps a block whole up to that")
+	bad(l.MaxBytes > 0, "lake.max_bytes", "a number above 0")
+	bad(l.BufferBytes >= leastBuffer, "lake.buffer_bytes", fmt.Sprintf("at least %d: the largest answer must fit", leastBuffer))
 }

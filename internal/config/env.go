@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,22 +22,27 @@ func outsideTree() []string {
 // kafka.session_timeout is PRICELAKE_KAFKA_SESSION_TIMEOUT; lists are separated
 // by commas. Every unknown variable and bad value is reported at once.
 func (c *Config) ApplyEnv(environ []string) error {
-	leaves := map[string]reflect.Value{}
-	collect(reflect.ValueOf(c).Elem(), "", leaves)
+	settings := map[string]Setting{}
+	var names []string
+	for _, s := range leaves(c) {
+		settings[s.Env] = s
+		names = append(names, s.Env)
+	}
+	slices.Sort(names)
 	var errs []error
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
 		if !strings.HasPrefix(name, envPrefix) {
 			continue
 		}
-		leaf, ok := leaves[name]
+		s, ok := settings[name]
 		if !ok {
 			if !ignored(name) {
-				errs = append(errs, fmt.Errorf("%s: no such setting; the settings are %s", name, strings.Join(names(leaves), ", ")))
+				errs = append(errs, fmt.Errorf("%s: no such setting; the settings are %s", name, strings.Join(names, ", ")))
 			}
 			continue
 		}
-		if err := setText(leaf, value); err != nil {
+		if err := setText(s.value, value); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
@@ -58,27 +63,6 @@ func ignored(name string) bool {
 		}
 	}
 	return strings.HasPrefix(name, "PRICELAKE_TEST_")
-}
-
-func names(leaves map[string]reflect.Value) []string {
-	out := make([]string, 0, len(leaves))
-	for n := range leaves {
-		out = append(out, n)
-	}
-	sort.Strings(out)
-	return out
-}
-
-func collect(v reflect.Value, path string, out map[string]reflect.Value) {
-	for i := range v.NumField() {
-		f, ft := v.Field(i), v.Type().Field(i)
-		key := path + strings.ToUpper(strings.Split(ft.Tag.Get("yaml"), ",")[0])
-		if f.Kind() == reflect.Struct {
-			collect(f, key+"_", out)
-			continue
-		}
-		out[envPrefix+key] = f
-	}
 }
 
 func setText(v reflect.Value, text string) error {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pricelake/pricelake/internal/config"
 )
 
 // Config is what every client of this package needs to know. Take
@@ -35,13 +37,15 @@ type Config struct {
 	Registerer prometheus.Registerer
 }
 
-// DefaultConfig returns a Config that only lacks Brokers.
+// DefaultConfig returns a Config that only lacks Brokers. What people can set
+// has the default that package config documents.
 func DefaultConfig() Config {
+	k := config.Default().Kafka
 	return Config{
 		ClientID:           "pricelake",
-		SessionTimeout:     10 * time.Second,
+		SessionTimeout:     k.SessionTimeout,
 		RebalanceTimeout:   30 * time.Second,
-		TransactionTimeout: 10 * time.Second,
+		TransactionTimeout: k.TransactionTimeout,
 		DrainTimeout:       5 * time.Second,
 	}
 }
