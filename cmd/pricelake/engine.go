@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -19,12 +20,7 @@ func (c *cli) engineCommandGroup() *cobra.Command {
 		Args:    cobra.NoArgs,
 		Example: examples("pricelake engine fetch"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			screen := &upScreen{out: c.out, stderr: c.stderr}
-			defer screen.done()
-			engine, _, err := embed.Locate(cmd.Context())
-			if errors.Is(err, embed.ErrNoEngine) {
-				engine, err = embed.Fetch(cmd.Context(), screen.fetch)
-			}
+			engine, err := c.locateEngine(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -35,6 +31,17 @@ func (c *cli) engineCommandGroup() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.AddCommand(fetch)
+	cmd.AddCommand(fetch, c.engineRunCommand())
 	return cmd
+}
+
+// locateEngine finds the engine, and fetches it where there is none.
+func (c *cli) locateEngine(ctx context.Context) (embed.Engine, error) {
+	engine, _, err := embed.Locate(ctx)
+	if !errors.Is(err, embed.ErrNoEngine) {
+		return engine, err
+	}
+	screen := &upScreen{out: c.out, stderr: c.stderr}
+	defer screen.done()
+	return embed.Fetch(ctx, screen.fetch)
 }

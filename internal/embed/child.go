@@ -32,8 +32,9 @@ type child struct {
 }
 
 // spawn starts argv with a terminal as its standard input, in a session of its
-// own, its output in the file logPath, and records it in recordPath.
-func spawn(argv []string, dir, logPath, recordPath string) (*child, error) {
+// own, its output in the file logPath, and records it in recordPath. Of our
+// environment, which may hold secrets, it sees the variables named in pass.
+func spawn(argv []string, dir, logPath, recordPath string, pass []string) (*child, error) {
 	output, err := openLog(logPath)
 	if err != nil {
 		return nil, err
@@ -51,9 +52,13 @@ func spawn(argv []string, dir, logPath, recordPath string) (*child, error) {
 	defer func() { _ = lifeline.Close() }()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = dir
-	// Nothing of our environment, which may hold secrets, is passed on.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + filepath.Join(dir, "data", "tmp"), "TERM=dumb", "TZ=UTC", "LC_ALL=C",
 		"CLICKHOUSE_WATCHDOG_ENABLE=0"} // no process between us and the server
+	for _, name := range pass {
+		if value, ok := os.LookupEnv(name); ok {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, output, output
 	cmd.ExtraFiles = []*os.File{lifeline} // becomes lifelineFD
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -72,6 +72,7 @@ type serverConfig struct {
 	Database                string // where the owner and the reader start
 	Passwordless            bool   // of the user default, which the library insists on
 	Operator, Owner, Reader string
+	OwnUsers                bool // there are an owner and a reader
 	OwnerGrants             []string
 	ReaderGrants            []string
 }

@@ -35,11 +35,14 @@ func (c *ClickHouse) launch(ctx context.Context) error {
 	if err := writeServerConfig(c.serverConfig(replica)); err != nil {
 		return err
 	}
+	if err := copyUsers(c.cfg.UsersDir, filepath.Join(c.dir, "config", "users.d")); err != nil {
+		return err
+	}
 	if err := c.logs.mark(); err != nil {
 		return err
 	}
 	started := time.Now()
-	ch, err := spawn(c.argv(), c.dir, c.logs.path(childLog), c.recordPath())
+	ch, err := spawn(c.argv(), c.dir, c.logs.path(childLog), c.recordPath(), c.cfg.Env)
 	if err != nil {
 		return err
 	}
@@ -70,6 +73,7 @@ func (c *ClickHouse) serverConfig(replica string) serverConfig {
 		Operator:     sha256Hex(c.operator.Password),
 		Owner:        sha256Hex(c.passwords.Owner.Password),
 		Reader:       sha256Hex(c.passwords.Reader.Password),
+		OwnUsers:     c.cfg.UsersDir == "",
 		OwnerGrants:  append(ownerGrants(c.cfg.Databases), c.cfg.OwnerGrants...),
 		ReaderGrants: readerGrants(c.cfg.Databases),
 	}

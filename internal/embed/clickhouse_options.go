@@ -23,6 +23,13 @@ type ClickHouseConfig struct {
 	Databases []string
 	// OwnerGrants are further rights of the owner, as GRANT statements.
 	OwnerGrants []string
+	// UsersDir, if set, is a folder of XML files that say which users there are:
+	// they are copied at each start to where a ClickHouse server looks for its
+	// users.d, and the owner and the reader are left out.
+	UsersDir string
+	// Env names variables of this process' environment that the engine may see,
+	// for XML files that take values from_env. None else are passed on.
+	Env []string
 	// AllowConnect lets the engine open connections of its own, which its
 	// Kafka engine needs.
 	AllowConnect bool

@@ -45,7 +45,7 @@ type child struct {
 	err  error
 }
 
-func spawn([]string, string, string, string) (*child, error) { return nil, ErrUnavailable }
+func spawn([]string, string, string, string, []string) (*child, error) { return nil, ErrUnavailable }
 
 func (*child) stop(func(*child), time.Duration) {}
 
