@@ -22,6 +22,8 @@ var (
 	callDefinedSchema string
 	//go:embed dead_letter.avsc
 	deadLetterSchema string
+	//go:embed role_switched.avsc
+	roleSwitchedSchema string
 )
 
 // Definition says which record a topic carries.
@@ -44,5 +46,6 @@ func Definitions() []Definition {
 		{TopicPrices, "Price", priceSchema},
 		{TopicRejected, "PriceRejected", priceRejectedSchema},
 		{TopicDeadLetters, "DeadLetter", deadLetterSchema},
+		{TopicRoles, "RoleSwitched", roleSwitchedSchema},
 	}
 }

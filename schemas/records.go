@@ -146,6 +146,17 @@ type SlotScheduled struct {
 	Missed      int64     `avro:"missed" json:"missed"` // slots passed over since the one before
 }
 
+// RoleSwitched says that a role was paused or resumed, in every process that
+// runs it. Topic: roles.v1, key role, compacted. A role without a record is not
+// paused.
+type RoleSwitched struct {
+	Role       string    `avro:"role" json:"role"`
+	Paused     bool      `avro:"paused" json:"paused"`
+	Reason     string    `avro:"reason" json:"reason"`
+	SwitchedBy string    `avro:"switched_by" json:"switched_by"` // user@host
+	SwitchedAt time.Time `avro:"switched_at" json:"switched_at"`
+}
+
 // InstrumentDefined is one instrument of the catalog. Topic:
 // catalog.instruments.v1, key instrument, compacted; null value = removed.
 type InstrumentDefined struct {

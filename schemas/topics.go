@@ -13,4 +13,5 @@ const (
 	TopicPrices      = "prices.v1"
 	TopicRejected    = "prices.rejected.v1"
 	TopicDeadLetters = "deadletters.v1"
+	TopicRoles       = "roles.v1"
 )

@@ -101,8 +101,8 @@ func schemaIDs(t *testing.T, u *up) string {
 		getJSON(t, u.Ready.Registry+"/subjects/"+s+"/versions/latest", &v)
 		fmt.Fprintf(&out, "%s=%d/%d ", s, v.ID, v.Version)
 	}
-	if len(subjects) != 10 {
-		t.Errorf("the registry has %d subjects, want one for each of the ten topics", len(subjects))
+	if len(subjects) != 11 {
+		t.Errorf("the registry has %d subjects, want one for each of the eleven topics", len(subjects))
 	}
 	return out.String()
 }

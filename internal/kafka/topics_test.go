@@ -42,8 +42,8 @@ func TestTopicsFollowTheContract(t *testing.T) {
 
 	production.ReplicationFactor = 3
 	f(production, schemas.TopicPrices, 12, map[string]string{"min.insync.replicas": "2"})
-	if n := len(kafka.Topics(production)); n != 10 {
-		t.Errorf("%d topics, want 10", n)
+	if n := len(kafka.Topics(production)); n != 11 {
+		t.Errorf("%d topics, want 11", n)
 	}
 }
 

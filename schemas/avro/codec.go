@@ -73,6 +73,8 @@ func fieldsOf[T any]() func(*coder, *T) {
 		fields = (*coder).callDefined
 	case *schemas.DeadLetter:
 		fields = (*coder).deadLetter
+	case *schemas.RoleSwitched:
+		fields = (*coder).roleSwitched
 	}
 	list, _ := fields.(func(*coder, *T))
 	return list

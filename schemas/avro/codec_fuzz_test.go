@@ -86,6 +86,7 @@ func FuzzDecode(f *testing.F) {
 	add(bodyTest[schemas.InstrumentDefined](f, schemas.TopicInstruments))
 	add(bodyTest[schemas.CallDefined](f, schemas.TopicCalls))
 	add(bodyTest[schemas.DeadLetter](f, schemas.TopicDeadLetters))
+	add(bodyTest[schemas.RoleSwitched](f, schemas.TopicRoles))
 	for _, body := range hostileBodies() {
 		if len(body) < 1<<10 {
 			f.Add(byte(4), body)

@@ -129,6 +129,14 @@ func (c *coder) slotScheduled(r *schemas.SlotScheduled) {
 	c.long(&r.Missed)
 }
 
+func (c *coder) roleSwitched(r *schemas.RoleSwitched) {
+	c.text(&r.Role)
+	c.boolean(&r.Paused)
+	c.text(&r.Reason)
+	c.text(&r.SwitchedBy)
+	c.time(&r.SwitchedAt)
+}
+
 func (c *coder) instrumentDefined(r *schemas.InstrumentDefined) {
 	c.text(&r.Instrument)
 	c.text(&r.AssetClass)
