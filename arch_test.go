@@ -84,7 +84,8 @@ var mayImport = map[string][]string{
 	"sinks/":              {"internal/stream", "schemas", "sinks"},
 
 	"internal/kafka":      {"internal/config", "internal/stream", "schemas"},
-	"internal/embed":      {"internal/ops", "schemas", "schemas/avro"},
+	"internal/accounts":   {},
+	"internal/embed":      {"internal/accounts", "internal/ops", "schemas", "schemas/avro"},
 	"internal/embed/":     {"internal/embed"},
 	"internal/simulator":  {"internal/ops"},
 	"internal/simulator/": {"internal/simulator", "schemas"},
