@@ -71,8 +71,9 @@ func sources(t *testing.T) []*source {
 // everything else (codecs, publishers, logs) as values from internal/app.
 var mayImport = map[string][]string{
 	"schemas":         {},
-	"schemas/avro":    {"schemas"},
+	"schemas/avro":    {"internal/secure", "schemas"},
 	"internal/stream": {},
+	"internal/secure": {},
 
 	"producers/":          {"internal/stream", "schemas"},
 	"producers/mapping":   {"schemas"},
@@ -81,9 +82,10 @@ var mayImport = map[string][]string{
 	"processors":          {"internal/stream", "schemas"},
 	"processors/":         {"internal/stream", "schemas", "processors"},
 	"sinks":               {"internal/stream", "schemas"},
-	"sinks/":              {"internal/stream", "schemas", "sinks"},
+	"sinks/":              {"internal/secure", "internal/stream", "schemas", "sinks"},
 
-	"internal/kafka":      {"internal/config", "internal/stream", "schemas"},
+	"internal/kafka":      {"internal/config", "internal/secure", "internal/stream", "schemas"},
+	"internal/secure/":    {"internal/secure"},
 	"internal/accounts":   {},
 	"internal/embed":      {"internal/accounts", "internal/ops", "schemas", "schemas/avro"},
 	"internal/embed/":     {"internal/embed"},
