@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,19 +21,41 @@ func (c *cli) catalogCommand() *cobra.Command {
 		Use:   "catalog",
 		Short: "Say which price APIs to call and when",
 		Long: `A catalog is a YAML file: instruments, and the calls that bring their prices.
-See docs/catalog.md for every key.`,
+See docs/catalog.md for every key. Wherever a file is named, two words are
+catalogs that come with pricelake: "shipped" (public APIs that want no key) and
+"demo" (the same providers, played by ` + "`pricelake simulator`" + `). Write ./demo for
+a file of that name.`,
 	}
+	cmd.PersistentFlags().StringVar(&c.simulator, "simulator", simulatorURL, "where the simulator of the catalog \"demo\" is")
 	cmd.AddCommand(c.catalogValidate(), c.catalogApply(), c.catalogList(), c.catalogTry())
 	return cmd
 }
 
-// loadCatalog reads the files, or the shipped default catalog when none is
-// named. Every problem is printed, one a line.
-func (c *cli) loadCatalog(files []string) (*catalog.Catalog, error) {
-	if len(files) == 0 {
-		return catalog.Default()
+// Catalogs that come with pricelake, as they are named in place of a file.
+const (
+	catalogShipped = "shipped"
+	catalogDemo    = "demo"
+)
+
+// loadCatalog reads what is named together, or the shipped catalog when nothing
+// is. Every problem is printed, one a line.
+func (c *cli) loadCatalog(names []string) (*catalog.Catalog, error) {
+	if len(names) == 0 {
+		names = []string{catalogShipped}
 	}
-	cat, err := catalog.Load(files...)
+	var files []string
+	var builtIn []catalog.Source
+	for _, name := range names {
+		switch name {
+		case catalogShipped:
+			builtIn = append(builtIn, catalog.DefaultSource())
+		case catalogDemo:
+			builtIn = append(builtIn, catalog.DemoSource(c.simulator))
+		default:
+			files = append(files, name)
+		}
+	}
+	cat, err := catalog.LoadWith(builtIn, files...)
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		if c.flags.json {
@@ -75,12 +96,13 @@ func (c *cli) catalogValidate() *cobra.Command {
 func (c *cli) catalogApply() *cobra.Command {
 	var dryRun, keep, shipped bool
 	cmd := &cobra.Command{
-		Use:   "apply FILE…",
+		Use:   "apply FILE|shipped|demo…",
 		Short: "Make a catalog the active one",
 		Long: `Publishes the difference between the catalog and the active one. A catalog with a
 mistake changes nothing: the last good one stays active. Calls and instruments
 that the files no longer name are removed, unless --keep is given.`,
-		Example: examples("pricelake catalog apply catalog.yaml", "pricelake catalog apply --dry-run catalog.yaml"),
+		Example: examples("pricelake catalog apply catalog.yaml", "pricelake catalog apply --dry-run catalog.yaml",
+			"pricelake catalog apply shipped own.yaml", "pricelake catalog apply demo --simulator http://simulator:8099"),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if shipped == (len(files) > 0) {
 				return usageError{errors.New("name the catalog's files, or give --shipped for the one that comes with pricelake")}
@@ -88,6 +110,12 @@ that the files no longer name are removed, unless --keep is given.`,
 			cat, err := c.loadCatalog(files)
 			if err != nil {
 				return err
+			}
+			if slices.Contains(files, catalogDemo) {
+				if err := app.AskSimulator(cmd.Context(), c.simulator); err != nil {
+					return fmt.Errorf("the demo's calls would all fail: %w; start `pricelake simulator` (with docker compose: the profile demo), "+
+						"say where it is with --simulator, or apply another catalog", err)
+				}
 			}
 			a, err := c.open()
 			if err != nil {
@@ -184,125 +212,4 @@ func scheduleText(s schemas.CallSchedule) string {
 		return s.Cron + " " + s.Zone
 	}
 	return "every " + (time.Duration(s.EveryMicros) * time.Microsecond).String()
-}
-
-func (c *cli) catalogTry() *cobra.Command {
-	var files []string
-	var response, contentType, fetchedAt string
-	var status int
-	cmd := &cobra.Command{
-		Use:   "try CALL",
-		Short: "Make one call and print the events it would publish, publishing nothing",
-		Long: `Makes the call for real, or runs its mapping over a saved answer (--response)
-without network, and prints the prices it would publish.
-
-The call is looked up in the files given with --catalog, else in the active
-catalog if one is running, else in the shipped one.`,
-		Args: cobra.ExactArgs(1),
-		Example: examples(
-			"pricelake catalog try ecb-daily",
-			"pricelake catalog try kraken-ticker --response answer.json --json",
-			"pricelake catalog try my-call --catalog catalog.yaml"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			call, err := c.findCall(cmd.Context(), args[0], files)
-			if err != nil {
-				return err
-			}
-			s, _, err := c.settings()
-			if err != nil {
-				return err
-			}
-			opts := app.TryOptions{ContentType: contentType, Status: status}
-			if response != "" {
-				if opts.Body, err = c.readFile(response); err != nil {
-					return err
-				}
-				opts.Saved = true
-			}
-			if fetchedAt != "" {
-				if opts.FetchedAt, err = time.Parse(time.RFC3339Nano, fetchedAt); err != nil {
-					return usageError{fmt.Errorf("--fetched-at %q: write a time such as 2026-01-31T12:00:00Z", fetchedAt)}
-				}
-			}
-			tried, err := app.Try(cmd.Context(), s, slog.New(slog.DiscardHandler), call, opts) // the attempts are in the result
-			if err != nil {
-				return err
-			}
-			return c.printTried(tried)
-		},
-	}
-	cmd.Flags().StringSliceVar(&files, "catalog", nil, "catalog file (repeatable)")
-	cmd.Flags().StringVar(&response, "response", "", "a saved answer: run the mapping over it, without network")
-	cmd.Flags().StringVar(&contentType, "content-type", "", "of the saved answer (default: none)")
-	cmd.Flags().IntVar(&status, "status", 200, "HTTP status of the saved answer")
-	cmd.Flags().StringVar(&fetchedAt, "fetched-at", "", "when the saved answer was read (default: now)")
-	return cmd
-}
-
-// findCall looks a call up where the user would expect it.
-func (c *cli) findCall(ctx context.Context, id string, files []string) (*schemas.CallDefined, error) {
-	if len(files) == 0 {
-		if call, err := c.activeCall(ctx, id); call != nil || err != nil {
-			return call, err
-		}
-	}
-	cat, err := c.loadCatalog(files)
-	if err != nil {
-		return nil, err
-	}
-	if call, ok := cat.Call(id); ok {
-		return call, nil
-	}
-	return nil, usageError{fmt.Errorf("no call %q in the catalog; it has %s", id, strings.Join(cat.CallIDs(), ", "))}
-}
-
-// activeCall asks the `up` that runs on this machine, if one does.
-func (c *cli) activeCall(ctx context.Context, id string) (*schemas.CallDefined, error) {
-	found, err := c.runningUp()
-	if err != nil || found == nil || !answers(found.Kafka) {
-		return nil, err
-	}
-	a, err := c.open()
-	if err != nil {
-		return nil, err
-	}
-	defer a.Close()
-	calls, err := a.ActiveCalls(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for i := range calls {
-		if calls[i].CallID == id {
-			return &calls[i], nil
-		}
-	}
-	return nil, nil
-}
-
-// printTried prints request and answer for people, and the events one a line.
-// With --json only the events, so that a pipe sees nothing else.
-func (c *cli) printTried(t *app.Tried) error {
-	if !c.flags.json {
-		c.out.line("request   %s %s", t.Method, t.URL)
-		for _, a := range t.Attempts {
-			c.out.line("attempt   %d  status %d  %s  %s %s", a.Number, a.Status, a.Outcome, time.Duration(a.DurationMicros)*time.Microsecond, a.Error)
-		}
-		c.out.line("answer    %d bytes, %s", t.BodyBytes, t.ContentType)
-		c.out.line("outcome   %s  requested %d  valued %d  absent %d  failed %d  unlisted %d  %s",
-			t.Outcome, t.Requested, t.Valued, t.Absent, t.Failed, t.Unlisted, t.Error)
-	}
-	for i := range t.Prices {
-		if err := c.out.value(t.Prices[i]); err != nil {
-			return err
-		}
-	}
-	if !c.flags.json {
-		for i := range t.Rejected {
-			c.out.line("rejected  %s %s %s: %s", t.Rejected[i].Reason, t.Rejected[i].Symbol, t.Rejected[i].Instrument, t.Rejected[i].Detail)
-		}
-	}
-	if t.Outcome != schemas.PollValued && t.Outcome != schemas.PollPartial && t.Outcome != schemas.PollAbsent {
-		return checkError{fmt.Errorf("the call brought no prices: %s: %s", t.Outcome, t.Error)}
-	}
-	return nil
 }

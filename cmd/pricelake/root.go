@@ -40,6 +40,8 @@ type cli struct {
 	stderr io.Writer
 	env    []string
 	flags  globalFlags
+	// simulator is where the calls of the catalog "demo" go.
+	simulator string
 }
 
 type globalFlags struct {
@@ -112,7 +114,7 @@ and ask the first question in a second terminal:
 	root.AddCommand(
 		c.upCommand(), c.runCommand(), c.catalogCommand(), c.topicsCommand(), c.schemasCommand(),
 		c.migrateCommand(), c.sqlCommand(), c.tailCommand(), c.statusCommand(), c.verifyCommand(),
-		c.dlqCommand(), c.engineCommandGroup(), c.versionCommand(),
+		c.dlqCommand(), c.engineCommandGroup(), c.versionCommand(), c.simulatorCommand(), c.healthcheckCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		wrapUsage(cmd)

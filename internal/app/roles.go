@@ -11,7 +11,7 @@ import (
 	"github.com/pricelake/pricelake/processors/dedupe"
 )
 
-// role is one long-running part of the path.
+// role is one long-running part of the path, or watches it.
 type role struct {
 	name string
 	run  func(*App, context.Context) error
@@ -25,6 +25,7 @@ func roles() []role {
 		{"normalizer", (*App).runNormalizer},
 		{"deduplicator", (*App).runDeduplicator},
 		{"lake", (*App).runLake},
+		{"monitor", (*App).runMonitor},
 	}
 }
 
@@ -55,22 +56,34 @@ func (a *App) Run(ctx context.Context, names []string) error {
 	if slices.Contains(names, dedupe.Role) && a.settings.Config.DataDir == "" {
 		return errNoDataDir
 	}
-	l, err := net.Listen("tcp", a.settings.Config.Admin.Addr)
+	l, err := listenAdmin(a.settings.Config.Admin.Addr)
 	if err != nil {
-		return fmt.Errorf("opening the admin address: %w; choose another with --admin-addr, PRICELAKE_ADMIN_ADDR or admin.addr", err)
+		return err
 	}
 	var g ops.Group
 	a.addRoles(&g, names)
-	admin := &ops.Admin{Health: a.health, Metrics: a.metrics}
+	addAdmin(&g, l, &ops.Admin{Health: a.health, Metrics: a.metrics})
+	stop := context.AfterFunc(ctx, a.health.Drain)
+	defer stop()
+	a.log.Info("roles started", "roles", names, "admin", l.Addr().String(), "kafka", a.settings.Config.Kafka.Brokers)
+	return g.Run(ctx)
+}
+
+func listenAdmin(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("opening the admin address: %w; choose another with --admin-addr, PRICELAKE_ADMIN_ADDR or admin.addr", err)
+	}
+	return l, nil
+}
+
+// addAdmin serves the admin routes beside what else is in the group.
+func addAdmin(g *ops.Group, l net.Listener, admin *ops.Admin) {
 	handler := admin.Handler()
 	if a, ok := l.Addr().(*net.TCPAddr); ok && a.IP.IsLoopback() {
 		handler = ops.LoopbackOnly(handler)
 	}
 	g.Add("admin", func(ctx context.Context) error { return ops.Serve(ctx, l, handler) })
-	stop := context.AfterFunc(ctx, a.health.Drain)
-	defer stop()
-	a.log.Info("roles started", "roles", names, "admin", l.Addr().String(), "kafka", a.settings.Config.Kafka.Brokers)
-	return g.Run(ctx)
 }
 
 // starting makes the process unready until the role works: it waits for servers,

@@ -75,6 +75,19 @@ func TestLoopbackOnly(t *testing.T) {
 	f("", "", 403)
 }
 
+func TestLoopbackOnlyKnowsItsNames(t *testing.T) {
+	h := LoopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }), "simulator")
+	for host, want := range map[string]int{"simulator:8099": 200, "Simulator": 200, "127.0.0.1:8099": 200, "simulator.evil.example": 403, "10.0.0.1": 403} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("Host %q: %d, want %d", host, w.Code, want)
+		}
+	}
+}
+
 func TestAdmin(t *testing.T) {
 	health := NewHealth()
 	broken := errors.New("disk is full")

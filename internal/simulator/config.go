@@ -31,6 +31,9 @@ type Config struct {
 	// StateFile, when set, keeps the restated fixings over a restart. A restated
 	// value must stay restated, else the source would seem to take it back.
 	StateFile string
+	// Hosts are names, beside those of loopback, under which it may be called:
+	// requests with another Host are refused.
+	Hosts []string
 	// Log receives what a person may want to know; discarded by default.
 	Log *slog.Logger
 }

@@ -65,7 +65,7 @@ func newRun() string {
 }
 
 // Handler answers for the providers, the ledger and the control. Requests with a
-// Host or Origin other than this machine's are refused.
+// Host or Origin other than this machine's, or one of Config.Hosts, are refused.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
@@ -85,7 +85,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.serveFixed(w, r, answer{status: http.StatusNotFound, contentType: typeText, body: []byte("404 page not found\n")})
 	})
-	return ops.LoopbackOnly(mux)
+	return ops.LoopbackOnly(mux, s.cfg.Hosts...)
 }
 
 // Run serves on the listener until ctx ends, which is no error. It closes the

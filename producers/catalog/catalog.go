@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/config"
@@ -37,8 +38,12 @@ type Source struct {
 // Load reads catalog files. Instruments of any file are known in all of them;
 // everything else counts for its own file. The error, when the files are wrong,
 // is config.Problems.
-func Load(paths ...string) (*Catalog, error) {
-	sources := make([]Source, 0, len(paths))
+func Load(paths ...string) (*Catalog, error) { return LoadWith(nil, paths...) }
+
+// LoadWith reads catalog files together with sources that are in memory, which
+// count as the first of them.
+func LoadWith(first []Source, paths ...string) (*Catalog, error) {
+	sources := slices.Clone(first)
 	var problems config.Problems
 	for _, path := range paths {
 		text, err := os.ReadFile(path)

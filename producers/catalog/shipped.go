@@ -24,7 +24,7 @@ const simulatorPlace = "http://simulator.invalid"
 // Default returns the shipped catalog: public APIs that want no key, at polite
 // intervals.
 func Default() (*Catalog, error) {
-	c, err := Parse(Source{Name: "default.yaml", Text: defaultText})
+	c, err := Parse(DefaultSource())
 	if err != nil {
 		return nil, fmt.Errorf("reading the shipped catalog: %w", err)
 	}
@@ -34,8 +34,7 @@ func Default() (*Catalog, error) {
 // Demo returns the catalog of the demo: the same providers, served by a
 // simulator at the URL, much more often.
 func Demo(simulatorURL string) (*Catalog, error) {
-	text := strings.ReplaceAll(demoText, simulatorPlace, strings.TrimRight(simulatorURL, "/"))
-	c, err := Parse(Source{Name: "demo.yaml", Text: []byte(text)})
+	c, err := Parse(DemoSource(simulatorURL))
 	if err != nil {
 		return nil, fmt.Errorf("reading the catalog of the demo: %w", err)
 	}
@@ -44,6 +43,15 @@ func Demo(simulatorURL string) (*Catalog, error) {
 
 // DefaultText returns the file of the shipped catalog, a start for one's own.
 func DefaultText() []byte { return append([]byte(nil), defaultText...) }
+
+// DefaultSource is the shipped catalog as a file, to be read with others.
+func DefaultSource() Source { return Source{Name: "default.yaml", Text: DefaultText()} }
+
+// DemoSource is the catalog of the demo as a file, to be read with others.
+func DemoSource(simulatorURL string) Source {
+	text := strings.ReplaceAll(demoText, simulatorPlace, strings.TrimRight(simulatorURL, "/"))
+	return Source{Name: "demo.yaml", Text: []byte(text)}
+}
 
 type setYAML struct {
 	AssetClass string `yaml:"asset_class"`
