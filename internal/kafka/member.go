@@ -26,6 +26,7 @@ type membership struct {
 	// budget what all of them hold together (I8).
 	queueRecords int
 	budget       *budget
+	gate         Gate // nil: always open
 	// work serves one partition until a.stopping is closed, when it finishes
 	// what is in hand, or ctx ends, when it returns at once.
 	work func(ctx context.Context, a *assignment)

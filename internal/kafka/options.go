@@ -25,6 +25,9 @@ const (
 	maxDecompressedBatch = 64 << 20
 	// maxBufferedBytes bounds what a producer holds unacknowledged (I8).
 	maxBufferedBytes = 64 << 20
+	// dialTimeout bounds a connection's making: a stalled broker must not hold
+	// it for long when there are others to try.
+	dialTimeout = 5 * time.Second
 	// pollRecords bounds the records one poll returns, so that a queue
 	// exceeds its limit by no more than that.
 	pollRecords = 10_000
@@ -32,10 +35,10 @@ const (
 
 // commonOptions are those of every client.
 func commonOptions(c Config) []kgo.Opt {
-	return []kgo.Opt{
+	return append(securityOptions(c),
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
-		kgo.WithLogger(clientLogger{c.logger()}),
+		kgo.WithLogger(clientLogger{c.logger(), newSampler(c.logger())}),
 		kgo.MaxDecompressBatchBytes(maxDecompressedBatch),
 		// A topic made a moment ago, a leader that moved: look again soon. The
 		// default of 5 s would be felt at every start.
@@ -44,11 +47,8 @@ func commonOptions(c Config) []kgo.Opt {
 		// Brokers would otherwise be sent this client's own statistics
 		// (KIP-714); ours are on /metrics.
 		kgo.DisableClientMetrics(),
-		// A stalled broker must not hold a dial for the default 10 s when
-		// there are others to try.
-		kgo.DialTimeout(5 * time.Second),
 		kgo.RetryBackoffFn(func(fails int) time.Duration { return backoff(fails, 50*time.Millisecond, 2*time.Second) }),
-	}
+	)
 }
 
 // readerOptions are those of a group member that reads committed records.
@@ -62,9 +62,10 @@ func readerOptions(c Config, group string, topics ...string) []kgo.Opt {
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(c.SessionTimeout),
 		kgo.RebalanceTimeout(c.RebalanceTimeout),
-		// The usual third, but no slower than 3 s: a heartbeat is how a member
-		// learns of a rebalance.
-		kgo.HeartbeatInterval(min(c.SessionTimeout/3, 3*time.Second)),
+		// A heartbeat is how a member learns of a rebalance, and until the last
+		// one has learnt of it nobody works on the partitions that move: twice
+		// a second costs a broker nothing, the usual 3 s would be seen.
+		kgo.HeartbeatInterval(min(c.SessionTimeout/3, 500*time.Millisecond)),
 		// The three loops own every commit (I1).
 		kgo.DisableAutoCommit(),
 		// Polls and revocations exclude each other: what a poll returned is
@@ -145,7 +146,10 @@ func (p topicPartitioner) OnNewBatch() {
 
 // clientLogger passes on what the client library warns of. Its information
 // level speaks several times a transaction, so that is only for debugging.
-type clientLogger struct{ l *slog.Logger }
+type clientLogger struct {
+	l      *slog.Logger
+	sample *sampler
+}
 
 func (l clientLogger) Level() kgo.LogLevel {
 	if l.l.Enabled(context.Background(), slog.LevelDebug) {
@@ -159,7 +163,7 @@ func (l clientLogger) Log(level kgo.LogLevel, msg string, kvs ...any) {
 	case kgo.LogLevelError, kgo.LogLevelWarn:
 		// The library retries nearly everything it calls an error; what
 		// matters comes back as a value and is logged where it ends.
-		l.l.Warn("kafka client", append([]any{"said", msg}, kvs...)...)
+		l.sample.warnOf(msg, "kafka client", append([]any{"said", msg}, kvs...)...)
 	default:
 		l.l.Debug("kafka client", append([]any{"said", msg}, kvs...)...)
 	}

@@ -30,6 +30,8 @@ type Range struct {
 	// nearly all, many with a backlog equal parts, and a range is cut where
 	// its part ends. 0 means 64 MiB.
 	BufferBytes int64
+	// Gate holds back ranges that have not been begun; nil: never.
+	Gate Gate
 }
 
 // Flush says when a partition's records are written.
@@ -87,6 +89,7 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 	if err != nil {
 		return err
 	}
+	s.gate = r.Gate
 	if r.BufferBytes > 0 {
 		s.budget = newBudget(int(r.BufferBytes))
 	}

@@ -94,9 +94,13 @@ func (w *rangeWorker) await() due {
 		if w.ending() {
 			return dueNothing
 		}
+		held, changed := closed(w.member.gate)
 		p := w.queue.pending()
 		w.measure(&p) // first: next counts this partition too
 		what, at := w.next(p)
+		if held {
+			what = dueNothing
+		}
 		wait := time.Until(at)
 		if what != dueNothing && wait <= 0 {
 			return what
@@ -110,6 +114,7 @@ func (w *rangeWorker) await() due {
 		select {
 		case <-fired:
 		case <-w.queue.wake:
+		case <-changed:
 		case <-w.stopping:
 		case <-w.ctx.Done():
 		}

@@ -31,6 +31,8 @@ type Transact struct {
 	// Linger is the least time between the starts of two transactions of one
 	// session: at low rates records share one. 0 means 5 ms.
 	Linger time.Duration
+	// Gate holds back transactions that have not been begun; nil: never.
+	Gate Gate
 }
 
 // Run serves the group until ctx ends, and then returns nil: the transactions

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,6 +24,9 @@ func (s *session) transact(inputs []*input) {
 	if reason := s.publish(ctx, inputs); reason != "" {
 		s.abort(reason)
 		return
+	}
+	if !publishes(inputs) {
+		s.awaitEnded(ctx)
 	}
 	if !s.commit(inputs) {
 		return
@@ -99,6 +103,11 @@ func (s *session) publish(ctx context.Context, inputs []*input) string {
 		}
 	}
 	return reason
+}
+
+// publishes reports whether anything came of the batches.
+func publishes(inputs []*input) bool {
+	return slices.ContainsFunc(inputs, func(in *input) bool { return len(in.output.Records) > 0 })
 }
 
 // rest pauses a partition whose batch failed, so that its retries do not hold

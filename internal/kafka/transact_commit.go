@@ -1,7 +1,10 @@
 package kafka
 
 import (
+	"context"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -57,7 +60,28 @@ func (s *session) abort(reason string) {
 	}
 }
 
+// awaitEnded waits until the brokers have written the markers of the transaction
+// before. They answer its end earlier, and refuse what comes next with "concurrent
+// transactions" until then. The client tries a refused publication again, but
+// takes a refused commit of offsets for a reason to abort, so that a batch of
+// which nothing comes, and whose first request is that commit, would be handled
+// twice. When they do not say, the commit is tried as it is.
+func (s *session) awaitEnded(ctx context.Context) {
+	for fails := 1; ; fails++ {
+		described, err := s.admin.DescribeTransactions(ctx, s.id)
+		if err != nil || !strings.HasPrefix(described[s.id].State, "Prepare") {
+			return
+		}
+		if !pause(ctx, backoff(fails, 2*time.Millisecond, 100*time.Millisecond)) {
+			return
+		}
+	}
+}
+
 func (s *session) aborted(reason string) {
+	if reason == "rebalance" {
+		s.log.warn("a transaction was aborted, its records come again", "transactional_id", s.id)
+	}
 	s.metrics.aborts.WithLabelValues(s.group, reason).Inc()
 }
 

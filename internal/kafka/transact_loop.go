@@ -32,6 +32,7 @@ func (s *session) loop() {
 	}
 	var marks markers
 	for s.serving.Err() == nil {
+		s.heed()
 		inputs := s.poll()
 		switch {
 		case s.wasRevoked():
@@ -51,6 +52,21 @@ func (s *session) loop() {
 			}
 		}
 		s.client.AllowRebalance()
+	}
+}
+
+// heed stops and starts fetching as the gate says. The loop comes here once a
+// second at least. Partitions that rest or wait for their stage are paused one by
+// one, which is kept apart from this.
+func (s *session) heed() {
+	switch held, _ := closed(s.Gate); {
+	case held == s.held:
+	case held:
+		s.held = true
+		s.client.PauseFetchTopics(s.topics...)
+	default:
+		s.held = false
+		s.client.ResumeFetchTopics(s.topics...)
 	}
 }
 

@@ -89,6 +89,7 @@ type session struct {
 	parts    map[stream.TopicPartition]*part
 	revoked  bool // partitions went away since the last transaction's end
 	next     time.Time
+	held     bool // fetching is paused by the gate
 }
 
 func (s *session) options(ctx context.Context) []kgo.Opt {

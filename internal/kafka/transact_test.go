@@ -444,10 +444,32 @@ func testTransactLagReadsZero(t *testing.T, c *cluster) {
 	c.transaction(t, in, kgo.TryAbort, "never")
 	eventually(t, "the markers to be committed", func() bool { return c.committed(t, group, in)[0] == 5 })
 	labels := map[string]string{"group": group, "topic": in, "partition": "0"}
-	for _, name := range []string{"pricelake_event_age_seconds", "pricelake_kafka_lag_records", "pricelake_kafka_in_flight_records"} {
+	for _, name := range []string{"pricelake_kafka_unsettled_age_seconds", "pricelake_kafka_lag_records", "pricelake_kafka_in_flight_records"} {
 		eventually(t, name+" to be 0", func() bool { v, ok := gauge(t, reg, name, labels); return ok && v == 0 })
 	}
 	if v, _ := gauge(t, reg, "pricelake_kafka_records_total", map[string]string{"group": group, "topic": in}); v != 2 {
 		t.Errorf("counted %v records, want the 2 committed ones", v)
+	}
+}
+
+// testTransactNothing: batches that nothing comes of are settled once too, however
+// closely their transactions follow each other.
+func testTransactNothing(t *testing.T, c *cluster) {
+	const n = 300
+	in, group := c.topic(t, 1), c.name(t)
+	c.number(t, in, 1, 0, n)
+	var handled atomic.Int64
+	l := kafka.Transact{Config: c.config(t), Group: group, Topics: []string{in}, TransactionalID: group, MaxRecords: 1, Linger: time.Microsecond}
+	start(t, func(ctx context.Context) error {
+		return l.Run(ctx, func(context.Context, stream.TopicPartition) (stream.Stage, error) {
+			return stream.StageFunc(func(_ context.Context, b stream.Batch) (stream.Output, error) {
+				handled.Add(int64(len(b.Records)))
+				return stream.Output{}, nil
+			}), nil
+		})
+	})
+	eventually(t, "everything to be committed", func() bool { return c.committed(t, group, in)[0] >= n })
+	if got := handled.Load(); got != n {
+		t.Errorf("%d records were handled, want each of the %d once: nobody came or went", got, n)
 	}
 }

@@ -12,7 +12,9 @@ import (
 // Window is the loop of the poller: records of a partition are worked on in
 // parallel and finish out of order, within a bounded window. What a record
 // brought is published first, then the record is finished; the commit is the
-// lowest unfinished offset. So every record is finished at least once.
+// lowest unfinished offset, with a note of what is finished above it. So every
+// record is finished at least once, and more than once only when a process dies
+// between a publication and the next commit.
 type Window struct {
 	Config Config
 	Group  string
@@ -25,6 +27,8 @@ type Window struct {
 	// CommitInterval is the least time between two commits of a partition. 0
 	// means 200 ms.
 	CommitInterval time.Duration
+	// Gate holds back records that have not been begun; nil: never.
+	Gate Gate
 }
 
 // Run serves the group until ctx ends: then it begins nothing new, lets what is
@@ -54,7 +58,7 @@ func (w Window) Run(ctx context.Context, handle stream.WindowHandler) error {
 	if err != nil {
 		return err
 	}
-	s.queueRecords = w.Span
+	s.queueRecords, s.gate = w.Span, w.Gate
 	s.work = func(ctx context.Context, a *assignment) {
 		worker := &windowWorker{
 			assignment: a, span: w.Span, every: w.CommitInterval,

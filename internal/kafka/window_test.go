@@ -169,3 +169,41 @@ func testWindowMembers(t *testing.T, c *cluster) {
 		t.Errorf("%d results, want %d", n, want)
 	}
 }
+
+// testWindowNotes: what is finished above an unfinished record is not done again
+// by the next owner, although the commit lies below it.
+func testWindowNotes(t *testing.T, c *cluster) {
+	in, out, group := c.topic(t, 1), c.topic(t, 1), c.name(t)
+	c.number(t, in, 1, 0, 40)
+	result := func(r stream.Record) []stream.Record {
+		return []stream.Record{{Topic: out, Value: []byte(strconv.FormatInt(r.Offset, 10))}}
+	}
+	w := c.window(t, group, in)
+	first := start(t, func(ctx context.Context) error {
+		return w.Run(ctx, func(ctx context.Context, r stream.Record) ([]stream.Record, error) {
+			if r.Offset%10 == 3 { // given up when told to stop
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return result(r), nil
+		})
+	})
+	eventually(t, "all but four to be published", func() bool { return len(c.values(t, out)) == 36 })
+	first.stop(t)
+	if at := c.committed(t, group, in)[0]; at != 3 {
+		t.Errorf("committed up to %d, want 3, the lowest unfinished", at)
+	}
+	start(t, func(ctx context.Context) error {
+		return w.Run(ctx, func(_ context.Context, r stream.Record) ([]stream.Record, error) { return result(r), nil })
+	})
+	eventually(t, "everything to be committed", func() bool { return c.committed(t, group, in)[0] == 40 })
+	values := c.values(t, out)
+	for v, times := range values {
+		if times != 1 {
+			t.Errorf("%s was published %d times, want once", v, times)
+		}
+	}
+	if len(values) != 40 {
+		t.Errorf("%d records were published, want 40", len(values))
+	}
+}

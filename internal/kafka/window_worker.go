@@ -23,6 +23,8 @@ type windowWorker struct {
 	window    []*request // begun, in offset order; the first is unfinished
 	next      int64      // the position behind the window
 	committed int64
+	noted     string             // what was committed beside it
+	before    map[int64]struct{} // finished by an owner before
 	inFlight  sync.WaitGroup
 }
 
@@ -33,15 +35,20 @@ type request struct {
 }
 
 func (w *windowWorker) run(ctx context.Context) {
-	w.next = w.committed
+	w.next, w.noted = w.committed, w.at.metadata
+	var err error
+	if w.before, err = decodeFinished(w.at.metadata); err != nil {
+		w.member.log.warn("finished requests may be repeated", "topic", w.Topic, "partition", w.Partition, "err", err)
+	}
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
 	working, stop := context.WithCancel(ctx) // of the handlers: ends when the drain begins
 	defer stop()
 	for !w.ending() {
 		// A slot is only asked for while there is a record for it.
+		held, changed := closed(w.member.gate)
 		var slot chan<- struct{}
-		if w.queue.pending().records > 0 && len(w.window) < w.span {
+		if !held && w.queue.pending().records > 0 && len(w.window) < w.span {
 			slot = w.slots
 		}
 		w.measure()
@@ -51,6 +58,7 @@ func (w *windowWorker) run(ctx context.Context) {
 		case r := <-w.finished:
 			w.complete(r)
 		case <-w.queue.wake:
+		case <-changed:
 		case <-ticker.C:
 			w.settle(ctx)
 		case <-w.stopping:
@@ -68,6 +76,12 @@ func (w *windowWorker) begin(ctx, working context.Context) {
 	w.next = next
 	r := &request{record: records[0]}
 	w.window = append(w.window, r)
+	if _, done := w.before[r.record.Offset]; done {
+		delete(w.before, r.record.Offset)
+		<-w.slots
+		w.finish(r)
+		return
+	}
 	w.inFlight.Go(func() {
 		if w.serve(ctx, working, r) {
 			w.finished <- r // received by run, and after it by drain until all are back
@@ -120,18 +134,22 @@ func (w *windowWorker) serve(ctx, working context.Context, r *request) bool {
 	}
 }
 
-// complete marks a record whose results are acknowledged, and moves the window
-// over what is finished at its start.
+// complete finishes a record whose results are acknowledged.
 func (w *windowWorker) complete(r *request) {
-	r.done = true
 	w.member.metrics.records.WithLabelValues(w.member.group, w.Topic).Inc()
+	w.finish(r)
+}
+
+// finish marks a record and moves the window over what is finished at its start.
+func (w *windowWorker) finish(r *request) {
+	r.done = true
 	for len(w.window) > 0 && w.window[0].done {
 		w.window = w.window[1:]
 	}
 }
 
-// settle commits the lowest unfinished offset, if it moved: everything below is
-// published and acknowledged (I1).
+// settle commits the lowest unfinished offset, and what is finished above it, if
+// either has changed: everything below is published and acknowledged (I1).
 func (w *windowWorker) settle(ctx context.Context) {
 	next := w.next
 	if len(w.window) > 0 {
@@ -139,13 +157,14 @@ func (w *windowWorker) settle(ctx context.Context) {
 	} else if p := w.queue.pending(); p.records == 0 {
 		next = p.next // over the markers behind the last record
 	}
-	if next <= w.committed {
+	noted := encodeFinished(next, w.window)
+	if next < w.committed || next == w.committed && noted == w.noted {
 		return
 	}
-	if err := w.commit(ctx, next, ""); err != nil {
+	if err := w.commit(ctx, next, noted); err != nil {
 		return // logged by commit; the records come again, to the next owner
 	}
-	w.committed = next
+	w.committed, w.noted = next, noted
 }
 
 // drain lets what is in flight finish until ctx ends, and commits the rest of

@@ -1,0 +1,64 @@
+package kafka
+
+import (
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// The commit of a Window is the lowest unfinished offset. Requests above it that
+// are finished travel beside it, so that the next owner does not repeat them: a
+// bitmap whose bit i stands for offset base+i, in base64, behind a prefix and the
+// base.
+
+const (
+	finishedPrefix = "done1:"
+	// finishedOffsets bounds the distance from the commit that is noted, by
+	// what fits into maxMetadata. Offsets farther off are repeated, should the
+	// owner change before the commit comes nearer.
+	finishedOffsets int64 = (int64(maxMetadata) - int64(len(finishedPrefix)) - 20) / 4 * 3 * 8
+)
+
+// encodeFinished returns the metadata of a commit at offset next; empty when
+// nothing above it is finished.
+func encodeFinished(next int64, window []*request) string {
+	var bits []byte
+	for _, r := range window {
+		i := r.record.Offset - next
+		if !r.done || i < 0 || i >= finishedOffsets {
+			continue
+		}
+		for int(i/8) >= len(bits) {
+			bits = append(bits, 0)
+		}
+		bits[i/8] |= 1 << (i % 8)
+	}
+	if bits == nil {
+		return ""
+	}
+	return finishedPrefix + strconv.FormatInt(next, 10) + ":" + base64.RawStdEncoding.EncodeToString(bits)
+}
+
+var errNotFinished = errors.New("the text beside the committed offset is not a list of finished requests")
+
+// decodeFinished returns the offsets that were finished at the commit.
+func decodeFinished(metadata string) (map[int64]struct{}, error) {
+	if metadata == "" {
+		return nil, nil
+	}
+	text, ok := strings.CutPrefix(metadata, finishedPrefix)
+	base, text, sep := strings.Cut(text, ":")
+	next, err := strconv.ParseInt(base, 10, 64)
+	bits, err64 := base64.RawStdEncoding.DecodeString(text)
+	if err = errors.Join(err, err64); !ok || !sep || err != nil || next < 0 || len(bits) > maxMetadata {
+		return nil, errors.Join(errNotFinished, err)
+	}
+	done := make(map[int64]struct{})
+	for i := range int64(len(bits) * 8) {
+		if bits[i/8]&(1<<(i%8)) != 0 {
+			done[next+i] = struct{}{}
+		}
+	}
+	return done, nil
+}

@@ -1,0 +1,63 @@
+package kafka
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/pricelake/pricelake/internal/stream"
+)
+
+// TestFinishedRoundTrip: whatever is finished above a commit is read back, as far
+// as the metadata of a commit reaches, and nothing else.
+func TestFinishedRoundTrip(t *testing.T) {
+	for range 500 {
+		next := rand.Int64N(1 << 40)
+		var window []*request
+		want := make(map[int64]struct{})
+		at := next
+		for range rand.IntN(1500) {
+			r := &request{record: stream.Record{Offset: at}, done: rand.IntN(2) == 0}
+			window = append(window, r)
+			if r.done && at-next < finishedOffsets {
+				want[at] = struct{}{}
+			}
+			at += 1 + rand.Int64N(8) // transaction markers lie between
+		}
+		text := encodeFinished(next, window)
+		if len(text) > maxMetadata {
+			t.Fatalf("%d bytes of metadata", len(text))
+		}
+		got, err := decodeFinished(text)
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("%d offsets read back, want %d (%v)", len(got), len(want), err)
+		}
+		for o := range want {
+			if _, ok := got[o]; !ok {
+				t.Fatalf("offset %d is missing", o)
+			}
+		}
+	}
+}
+
+func TestFinishedBound(t *testing.T) {
+	window := []*request{{record: stream.Record{Offset: math.MaxInt64}, done: true}}
+	text := encodeFinished(math.MaxInt64-finishedOffsets+1, window)
+	if got, err := decodeFinished(text); len(text) > maxMetadata || err != nil || len(got) != 1 {
+		t.Errorf("%d bytes, %d offsets, %v", len(text), len(got), err)
+	}
+}
+
+func FuzzDecodeFinished(f *testing.F) {
+	f.Add("")
+	f.Add("done1:17:AQ")
+	f.Add("done1:9223372036854775807:" + strings.Repeat("/", 900))
+	f.Add("done2:1:AQ")
+	f.Fuzz(func(t *testing.T, text string) {
+		done, err := decodeFinished(text)
+		if err != nil && done != nil {
+			t.Error("offsets beside an error")
+		}
+	})
+}
