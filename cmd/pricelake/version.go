@@ -17,11 +17,12 @@ type versionInfo struct {
 	Embedded bool   `json:"embedded"`
 }
 
-// releaseVersion is set by the linker for a release (-X main.releaseVersion=…).
-var releaseVersion string //nolint:gochecknoglobals // the linker can only set a package variable
+// Set by the linker (-X main.releaseVersion=…): for a release, and where the
+// build sees no repository, as in the container image.
+var releaseVersion, releaseCommit string //nolint:gochecknoglobals // the linker can only set a package variable
 
 func buildVersion() versionInfo {
-	v := versionInfo{Version: releaseVersion, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Embedded: embedded()}
+	v := versionInfo{Version: releaseVersion, Commit: releaseCommit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Embedded: embedded()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if v.Version == "" {
 			v.Version = info.Main.Version

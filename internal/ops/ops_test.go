@@ -76,8 +76,8 @@ func TestLoopbackOnly(t *testing.T) {
 }
 
 func TestLoopbackOnlyKnowsItsNames(t *testing.T) {
-	h := LoopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }), "simulator")
-	for host, want := range map[string]int{"simulator:8099": 200, "Simulator": 200, "127.0.0.1:8099": 200, "simulator.evil.example": 403, "10.0.0.1": 403} {
+	h := LoopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }), "other:1", "simulator")
+	for host, want := range map[string]int{"simulator:8099": 200, "Simulator": 200, "127.0.0.1:8099": 200, "other": 200, "simulator.evil.example": 403, "10.0.0.1": 403} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Host = host
 		w := httptest.NewRecorder()
