@@ -12,21 +12,28 @@ CREATE SETTINGS PROFILE IF NOT EXISTS pricelake_migrator SETTINGS
 CREATE ROLE IF NOT EXISTS pricelake_migrator_rights;
 -- New tables and views.
 GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW ON pricelake.* TO pricelake_migrator_rights;
--- CREATE OR REPLACE VIEW drops the old one. There is no DROP TABLE and no TRUNCATE.
-GRANT DROP VIEW ON pricelake.* TO pricelake_migrator_rights;
 -- Changes of tables. ALTER UPDATE and ALTER DELETE, which change rows, are left out.
 GRANT ALTER COLUMN, ALTER INDEX, ALTER PROJECTION, ALTER CONSTRAINT, ALTER TTL, ALTER SETTINGS, ALTER VIEW ON pricelake.* TO pricelake_migrator_rights;
--- The server lets nobody make a view of what they cannot read; and which migrations there were.
+-- CREATE OR REPLACE VIEW drops the old one, under a name that the server makes. There is no other DROP TABLE and no TRUNCATE.
+GRANT DROP VIEW ON pricelake.* TO pricelake_migrator_rights;
+GRANT DROP TABLE ON pricelake._tmp_replace_* TO pricelake_migrator_rights;
+-- The server lets nobody make a view of what they cannot read. Also to see which migrations there were.
 GRANT SELECT ON pricelake.* TO pricelake_migrator_rights;
--- To note a migration.
-GRANT INSERT ON pricelake.migrations TO pricelake_migrator_rights;
+-- To note a migration; and the server wants it of who replaces a view. The tables of the lake are taken back.
+GRANT INSERT ON pricelake.* TO pricelake_migrator_rights;
+REVOKE INSERT ON pricelake.prices FROM pricelake_migrator_rights;
+REVOKE INSERT ON pricelake.prices_rejected FROM pricelake_migrator_rights;
+REVOKE INSERT ON pricelake.polls FROM pricelake_migrator_rights;
+REVOKE INSERT ON pricelake.responses FROM pricelake_migrator_rights;
+REVOKE INSERT ON pricelake.dead_letters FROM pricelake_migrator_rights;
+REVOKE INSERT ON pricelake.instruments_history FROM pricelake_migrator_rights;
+REVOKE INSERT ON pricelake.calls_history FROM pricelake_migrator_rights;
 -- For servers where engines need a grant.
 GRANT TABLE ENGINE ON MergeTree TO pricelake_migrator_rights;
--- The same on a cluster.
 GRANT TABLE ENGINE ON ReplicatedMergeTree TO pricelake_migrator_rights;
 GRANT TABLE ENGINE ON View TO pricelake_migrator_rights;
 CREATE USER IF NOT EXISTS pricelake_migrator IDENTIFIED WITH sha256_hash BY '${PRICELAKE_MIGRATOR_PASSWORD_SHA256}'
-    DEFAULT DATABASE pricelake DEFAULT ROLE pricelake_migrator_rights SETTINGS PROFILE 'pricelake_migrator';
+    DEFAULT ROLE pricelake_migrator_rights SETTINGS PROFILE 'pricelake_migrator';
 GRANT pricelake_migrator_rights TO pricelake_migrator;
 
 -- Loads the tables: the role lake, and `status`, `verify`, `doctor`. It reads where rows come from, hardly what is in them.
@@ -65,7 +72,7 @@ GRANT SELECT ON system.disks TO pricelake_writer_rights;
 -- `doctor`: how many parts a partition has.
 GRANT SELECT ON system.parts TO pricelake_writer_rights;
 CREATE USER IF NOT EXISTS pricelake_writer IDENTIFIED WITH sha256_hash BY '${PRICELAKE_WRITER_PASSWORD_SHA256}'
-    DEFAULT DATABASE pricelake DEFAULT ROLE pricelake_writer_rights SETTINGS PROFILE 'pricelake_writer';
+    DEFAULT ROLE pricelake_writer_rights SETTINGS PROFILE 'pricelake_writer';
 GRANT pricelake_writer_rights TO pricelake_writer;
 
 -- For people and their tools: `pricelake sql`, Grafana, notebooks. It reads the lake, within limits, and nothing else.
@@ -103,9 +110,10 @@ GRANT SELECT ON system.one TO pricelake_reader_rights;
 GRANT SELECT ON system.numbers TO pricelake_reader_rights;
 GRANT SELECT ON system.time_zones TO pricelake_reader_rights;
 GRANT SELECT ON system.build_options TO pricelake_reader_rights;
--- The same in the words of the standard.
+-- The same in the words of the standard; its view tables adds up system.parts, which shows nobody the parts of tables that are not theirs.
 GRANT SELECT ON information_schema.* TO pricelake_reader_rights;
 GRANT SELECT ON INFORMATION_SCHEMA.* TO pricelake_reader_rights;
+GRANT SELECT ON system.parts TO pricelake_reader_rights;
 CREATE USER IF NOT EXISTS pricelake_reader IDENTIFIED WITH sha256_hash BY '${PRICELAKE_READER_PASSWORD_SHA256}'
     DEFAULT DATABASE pricelake DEFAULT ROLE pricelake_reader_rights SETTINGS PROFILE 'pricelake_reader';
 GRANT pricelake_reader_rights TO pricelake_reader;

@@ -12,16 +12,31 @@ const (
 	Reader   = "pricelake_reader"
 )
 
-// Grant is one right, or several on the same thing.
+// Grant is one right, or several on the same thing, given or taken back.
 type Grant struct {
 	// Rights and On as GRANT takes them: "SELECT(a, b)" and "lake.prices".
 	Rights, On string
 	// Why somebody needs it, for those who read the files.
 	Why string
+	// Revoke takes back a part of what a wider grant before it gave.
+	Revoke bool
 }
 
 // String is the statement that the users.d of a server takes.
-func (g Grant) String() string { return "GRANT " + g.Rights + " ON " + g.On }
+func (g Grant) String() string {
+	if g.Revoke {
+		return "REVOKE " + g.Rights + " ON " + g.On
+	}
+	return "GRANT " + g.Rights + " ON " + g.On
+}
+
+// For is the same about a role.
+func (g Grant) For(role string) string {
+	if g.Revoke {
+		return g.String() + " FROM " + role
+	}
+	return g.String() + " TO " + role
+}
 
 // Account is one user of the server.
 type Account struct {
@@ -30,6 +45,9 @@ type Account struct {
 	Grants  []Grant
 	// Profile holds settings of the account and what it may do to them.
 	Profile []Setting
+	// StartsIn is the database it starts in. Others name one when they connect;
+	// who is given one that does not exist yet cannot even make it.
+	StartsIn string
 	// QueriesPerMinute is the account's quota, 0 for none.
 	QueriesPerMinute int
 }
@@ -64,23 +82,30 @@ func All(database string) []Account {
 			Purpose:          "For people and their tools: `pricelake sql`, Grafana, notebooks. It reads the lake, within limits, and nothing else.",
 			Grants:           ReaderGrants(database),
 			Profile:          ReaderProfile(),
+			StartsIn:         database,
 			QueriesPerMinute: ReaderQueriesPerMinute,
 		},
 	}
 }
 
 func migratorGrants(db string) []Grant {
-	return []Grant{
-		{"CREATE DATABASE, CREATE TABLE, CREATE VIEW", db + ".*", "New tables and views."},
-		{"DROP VIEW", db + ".*", "CREATE OR REPLACE VIEW drops the old one. There is no DROP TABLE and no TRUNCATE."},
-		{"ALTER COLUMN, ALTER INDEX, ALTER PROJECTION, ALTER CONSTRAINT, ALTER TTL, ALTER SETTINGS, ALTER VIEW", db + ".*",
-			"Changes of tables. ALTER UPDATE and ALTER DELETE, which change rows, are left out."},
-		{"SELECT", db + ".*", "The server lets nobody make a view of what they cannot read; and which migrations there were."},
-		{"INSERT", db + ".migrations", "To note a migration."},
-		{"TABLE ENGINE", "MergeTree", "For servers where engines need a grant."},
-		{"TABLE ENGINE", "ReplicatedMergeTree", "The same on a cluster."},
-		{"TABLE ENGINE", "View", ""},
+	give := func(rights, on, why string) Grant { return Grant{Rights: rights, On: on, Why: why} }
+	grants := []Grant{
+		give("CREATE DATABASE, CREATE TABLE, CREATE VIEW", db+".*", "New tables and views."),
+		give("ALTER COLUMN, ALTER INDEX, ALTER PROJECTION, ALTER CONSTRAINT, ALTER TTL, ALTER SETTINGS, ALTER VIEW", db+".*",
+			"Changes of tables. ALTER UPDATE and ALTER DELETE, which change rows, are left out."),
+		give("DROP VIEW", db+".*", "CREATE OR REPLACE VIEW drops the old one, under a name that the server makes. There is no other DROP TABLE and no TRUNCATE."),
+		give("DROP TABLE", db+"._tmp_replace_*", ""),
+		give("SELECT", db+".*", "The server lets nobody make a view of what they cannot read. Also to see which migrations there were."),
+		give("INSERT", db+".*", "To note a migration; and the server wants it of who replaces a view. The tables of the lake are taken back."),
 	}
+	for _, t := range loaded() {
+		grants = append(grants, Grant{Rights: "INSERT", On: db + "." + t.table, Revoke: true})
+	}
+	return append(grants,
+		give("TABLE ENGINE", "MergeTree", "For servers where engines need a grant."),
+		give("TABLE ENGINE", "ReplicatedMergeTree", ""),
+		give("TABLE ENGINE", "View", ""))
 }
 
 // lineage is where a row comes from: what recovery and `verify` look up.
@@ -104,15 +129,15 @@ func writerGrants(db string) []Grant {
 	var grants []Grant
 	for _, t := range loaded() {
 		grants = append(grants,
-			Grant{"INSERT", db + "." + t.table, ""},
-			Grant{"SELECT(" + lineage + ", " + t.columns + ")", db + "." + t.table, t.why})
+			Grant{Rights: "INSERT", On: db + "." + t.table},
+			Grant{Rights: "SELECT(" + lineage + ", " + t.columns + ")", On: db + "." + t.table, Why: t.why})
 	}
 	return append(grants,
-		Grant{"SELECT", db + ".migrations", "The role waits for the migrations it needs."},
-		Grant{"SELECT", "system.processes", "KILL QUERY looks there. Everyone may end their own queries, which is what ends the INSERTs of a killed process; those of others need a right that is not granted."},
-		Grant{"SELECT", "system.settings", "The role reads back the settings that delivery relies on."},
-		Grant{"SELECT", "system.disks", "`doctor`: how full the disks are."},
-		Grant{"SELECT", "system.parts", "`doctor`: how many parts a partition has."},
+		Grant{Rights: "SELECT", On: db + ".migrations", Why: "The role waits for the migrations it needs."},
+		Grant{Rights: "SELECT", On: "system.processes", Why: "KILL QUERY looks there. Everyone may end their own queries, which is what ends the INSERTs of a killed process; those of others need a right that is not granted."},
+		Grant{Rights: "SELECT", On: "system.settings", Why: "The role reads back the settings that delivery relies on."},
+		Grant{Rights: "SELECT", On: "system.disks", Why: "`doctor`: how full the disks are."},
+		Grant{Rights: "SELECT", On: "system.parts", Why: "`doctor`: how many parts a partition has."},
 	)
 }
 
@@ -121,17 +146,18 @@ func writerGrants(db string) []Grant {
 // Grafana and notebooks look at, and none of them tells of others' queries, users
 // or files.
 func ReaderGrants(db string) []Grant {
-	grants := []Grant{{"SHOW, SELECT", db + ".*", "Every table and view of docs/sql.md."}}
+	grants := []Grant{{Rights: "SHOW, SELECT", On: db + ".*", Why: "Every table and view of docs/sql.md."}}
 	for i, table := range []string{"databases", "tables", "columns", "settings", "functions", "formats", "data_type_families", "one", "numbers", "time_zones", "build_options"} {
-		g := Grant{"SELECT", "system." + table, ""}
+		g := Grant{Rights: "SELECT", On: "system." + table}
 		if i == 0 {
 			g.Why = "What drivers, Grafana and notebooks look at. Left out: users, grants, processes, query_log, disks and all the others."
 		}
 		grants = append(grants, g)
 	}
 	return append(grants,
-		Grant{"SELECT", "information_schema.*", "The same in the words of the standard."},
-		Grant{"SELECT", "INFORMATION_SCHEMA.*", ""})
+		Grant{Rights: "SELECT", On: "information_schema.*", Why: "The same in the words of the standard; its view tables adds up system.parts, which shows nobody the parts of tables that are not theirs."},
+		Grant{Rights: "SELECT", On: "INFORMATION_SCHEMA.*"},
+		Grant{Rights: "SELECT", On: "system.parts"})
 }
 
 // ReaderQueriesPerMinute is the quota of the reader.

@@ -2,10 +2,15 @@ package accounts_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/xml"
 	"flag"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/pricelake/pricelake/internal/accounts"
@@ -53,6 +58,42 @@ func TestFilesAreWellFormed(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 				break
 			}
+		}
+	}
+}
+
+// The script keeps the passwords it finds and tells the server their hashes.
+func TestPasswords(t *testing.T) {
+	if _, err := exec.LookPath("sha256sum"); err != nil {
+		t.Skip("no sha256sum on this machine")
+	}
+	dir := filepath.Join(t.TempDir(), "secrets")
+	make := func() string {
+		t.Helper()
+		if out, err := exec.Command("sh", deploy+"passwords.sh", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "pricelake-passwords.xml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	first := make()
+	if again := make(); again != first {
+		t.Error("a second run made other passwords")
+	}
+	for _, a := range accounts.All("pricelake") {
+		name := filepath.Join(dir, a.Name+".password")
+		password, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 || len(password) != 48 {
+			t.Errorf("%s: %d characters, mode %v, %v", name, len(password), info.Mode(), err)
+		}
+		if want := fmt.Sprintf("<%s><password_sha256_hex>%x</password_sha256_hex></%[1]s>", a.Name, sha256.Sum256(password)); !strings.Contains(first, want) {
+			t.Errorf("%s is not in\n%s", want, first)
 		}
 	}
 }

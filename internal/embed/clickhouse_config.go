@@ -11,8 +11,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
+
+	"github.com/pricelake/pricelake/internal/accounts"
 )
 
 //go:embed templates
@@ -75,6 +78,8 @@ type serverConfig struct {
 	OwnUsers                bool // there are an owner and a reader
 	OwnerGrants             []string
 	ReaderGrants            []string
+	ReaderProfile           []accounts.Setting
+	ReaderQueries           int // a minute
 }
 
 func sha256Hex(text string) string {
@@ -104,17 +109,17 @@ func ownerGrants(databases []string) []string {
 		"GRANT SELECT ON system.*", "GRANT SELECT ON information_schema.*", "GRANT SELECT ON INFORMATION_SCHEMA.*")
 }
 
-// readerGrants are the rights of the reader; the system tables are those that
-// drivers and notebooks look at.
+// readerGrants are the rights of the reader in each database.
 func readerGrants(databases []string) []string {
 	var grants []string
 	for _, db := range databases {
-		grants = append(grants, "GRANT SHOW, SELECT ON "+db+".*")
+		for _, g := range accounts.ReaderGrants(db) {
+			if text := g.String(); !slices.Contains(grants, text) {
+				grants = append(grants, text)
+			}
+		}
 	}
-	for _, table := range []string{"databases", "tables", "columns", "settings", "functions", "formats", "data_type_families", "one", "numbers", "time_zones", "build_options"} {
-		grants = append(grants, "GRANT SELECT ON system."+table)
-	}
-	return append(grants, "GRANT SELECT ON information_schema.*", "GRANT SELECT ON INFORMATION_SCHEMA.*")
+	return grants
 }
 
 // writeServerConfig writes everything the engine reads at its start.

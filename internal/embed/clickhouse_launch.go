@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/pricelake/pricelake/internal/accounts"
 )
 
 // portTries is how often a first start moves on when another program takes a
@@ -76,6 +78,9 @@ func (c *ClickHouse) serverConfig(replica string) serverConfig {
 		OwnUsers:     c.cfg.UsersDir == "",
 		OwnerGrants:  append(ownerGrants(c.cfg.Databases), c.cfg.OwnerGrants...),
 		ReaderGrants: readerGrants(c.cfg.Databases),
+
+		ReaderProfile: accounts.ReaderProfile(),
+		ReaderQueries: accounts.ReaderQueriesPerMinute,
 	}
 }
 

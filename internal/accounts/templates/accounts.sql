@@ -16,10 +16,10 @@ CREATE ROLE IF NOT EXISTS {{.Name}}_rights;
 {{- if .Why}}
 -- {{.Why}}
 {{- end}}
-{{.}} TO {{$a.Name}}_rights;
+{{.For (print $a.Name "_rights")}};
 {{- end}}
 CREATE USER IF NOT EXISTS {{.Name}} IDENTIFIED WITH sha256_hash BY '${{"{"}}{{variable .Name}}{{"}"}}'
-    DEFAULT DATABASE {{$.Database}} DEFAULT ROLE {{.Name}}_rights SETTINGS PROFILE '{{.Name}}';
+   {{if .StartsIn}} DEFAULT DATABASE {{.StartsIn}}{{end}} DEFAULT ROLE {{.Name}}_rights SETTINGS PROFILE '{{.Name}}';
 GRANT {{.Name}}_rights TO {{.Name}};
 {{- if .QueriesPerMinute}}
 CREATE QUOTA IF NOT EXISTS {{.Name}} FOR INTERVAL 1 minute MAX queries = {{.QueriesPerMinute}} TO {{.Name}};

@@ -60,7 +60,9 @@ func Main(m *testing.M) int {
 // or fails where CI=true.
 func ClickHouse(t testing.TB) *embed.ClickHouse {
 	t.Helper()
-	shared.engine.once.Do(shared.engine.start)
+	shared.engine.once.Do(func() {
+		shared.engine.start(func(c *embed.ClickHouseConfig) { c.Databases = []string{"pricelake", "test_*"} })
+	})
 	if shared.engine.err != nil {
 		Missing(t, shared.engine.err)
 	}
@@ -82,6 +84,24 @@ func Database(t testing.TB) string {
 		}
 	})
 	return name
+}
+
+// WithUsers starts an engine for this test alone, whose users are those of the
+// XML files in dir, which may refer to the environment variables named. It has a
+// database pricelake.
+func WithUsers(t testing.TB, dir string, env ...string) *embed.ClickHouse {
+	t.Helper()
+	var s server
+	s.start(func(c *embed.ClickHouseConfig) { c.UsersDir, c.Env, c.Databases = dir, env, nil })
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if s.err != nil {
+		Missing(t, s.err)
+	}
+	return s.ch
 }
 
 // Missing skips the test for the want of an engine, or fails it where CI=true
@@ -132,7 +152,8 @@ func (c *child) remove() error {
 	return os.RemoveAll(c.dir)
 }
 
-func (s *server) start() {
+// start starts an engine with the configuration of tests, which set completes.
+func (s *server) start(set func(*embed.ClickHouseConfig)) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	engine, child, err := Engine(ctx)
@@ -148,16 +169,17 @@ func (s *server) start() {
 		s.err = err
 		return
 	}
-	s.ch, s.err = embed.StartClickHouse(ctx, embed.ClickHouseConfig{
+	cfg := embed.ClickHouseConfig{
 		DataDir:      s.dir,
 		Engine:       engine,
 		Addresses:    addresses,
 		NativeAddr:   "127.0.0.1:0",
 		HTTPAddr:     "127.0.0.1:0",
 		ChildCommand: child,
-		Databases:    []string{"pricelake", "test_*"},
 		Logger:       slog.New(slog.DiscardHandler),
-	})
+	}
+	set(&cfg)
+	s.ch, s.err = embed.StartClickHouse(ctx, cfg)
 }
 
 func (s *server) stop() error {
