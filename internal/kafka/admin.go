@@ -47,11 +47,11 @@ type Broker struct {
 func (a *Admin) Brokers(ctx context.Context) ([]Broker, error) {
 	details, err := a.admin.ListBrokers(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing brokers: %w", err)
+		return nil, fmt.Errorf("listing brokers: %w", known(err))
 	}
 	versions, err := a.admin.ApiVersions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("asking brokers for their versions: %w", err)
+		return nil, fmt.Errorf("asking brokers for their versions: %w", known(err))
 	}
 	brokers := make([]Broker, 0, len(details))
 	for _, d := range details {
@@ -77,7 +77,7 @@ type TopicInfo struct {
 func (a *Admin) ListTopics(ctx context.Context) ([]TopicInfo, error) {
 	details, err := a.admin.ListTopics(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing topics: %w", err)
+		return nil, fmt.Errorf("listing topics: %w", known(err))
 	}
 	topics := make([]TopicInfo, 0, len(details))
 	for _, d := range details.Sorted() {
@@ -121,7 +121,7 @@ func (a *Admin) Positions(ctx context.Context, group string, topics ...string) (
 		committed, err = nil, nil // a group that never ran has committed nothing
 	}
 	if err != nil {
-		return nil, fmt.Errorf("fetching offsets of group %q: %w", group, err)
+		return nil, fmt.Errorf("fetching offsets of group %q: %w", group, known(err))
 	}
 	bounds, err := listBounds(ctx, a.admin, topics...)
 	if err != nil {
@@ -132,7 +132,7 @@ func (a *Admin) Positions(ctx context.Context, group string, topics ...string) (
 		p := Position{TopicPartition: tp, Committed: -1, First: b.first, Stable: b.stable, End: b.end}
 		if o, ok := committed.Lookup(tp.Topic, tp.Partition); ok {
 			if o.Err != nil {
-				return nil, fmt.Errorf("fetching offset of group %q in %s/%d: %w", group, tp.Topic, tp.Partition, o.Err)
+				return nil, fmt.Errorf("fetching offset of group %q in %s/%d: %w", group, tp.Topic, tp.Partition, known(o.Err))
 			}
 			p.Committed, p.Metadata = o.At, o.Metadata
 		}
@@ -186,7 +186,7 @@ func (a *Admin) Group(ctx context.Context, name string) (Group, error) {
 		return Group{Name: name, State: "Dead"}, nil
 	}
 	if err != nil {
-		return Group{}, fmt.Errorf("describing group %q: %w", name, err)
+		return Group{}, fmt.Errorf("describing group %q: %w", name, known(err))
 	}
 	g := Group{Name: name, State: d.State}
 	for _, m := range d.Members {
@@ -213,7 +213,7 @@ func ClusterID(ctx context.Context, c Config) (string, error) {
 	defer a.Close()
 	meta, err := a.admin.BrokerMetadata(ctx)
 	if err != nil {
-		return "", fmt.Errorf("asking for the cluster's id: %w", err)
+		return "", fmt.Errorf("asking for the cluster's id: %w", known(err))
 	}
 	return meta.Cluster, nil
 }

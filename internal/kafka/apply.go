@@ -66,7 +66,7 @@ type applier struct {
 func (a *applier) apply(ctx context.Context, topics []Topic) error {
 	existing, err := a.admin.ListTopics(ctx, names(topics)...)
 	if err != nil {
-		return fmt.Errorf("listing topics: %w", err)
+		return fmt.Errorf("listing topics: %w", known(err))
 	}
 	var errs []error
 	for _, t := range topics {
@@ -75,7 +75,7 @@ func (a *applier) apply(ctx context.Context, topics []Topic) error {
 		case !ok || errors.Is(detail.Err, kerr.UnknownTopicOrPartition):
 			errs = append(errs, a.create(ctx, t))
 		case detail.Err != nil:
-			errs = append(errs, fmt.Errorf("describing topic %q: %w", t.Name, detail.Err))
+			errs = append(errs, fmt.Errorf("describing topic %q: %w", t.Name, known(detail.Err)))
 		default:
 			errs = append(errs, a.compare(t, len(detail.Partitions)), a.alter(ctx, t))
 		}
@@ -93,7 +93,7 @@ func (a *applier) create(ctx context.Context, t Topic) error {
 		return nil // another process was faster; awaitReady sees to the rest
 	}
 	if err != nil {
-		return fmt.Errorf("creating topic %q: %w", t.Name, err)
+		return fmt.Errorf("creating topic %q: %w", t.Name, known(err))
 	}
 	a.changes = append(a.changes, TopicChange{Topic: t.Name, Kind: ChangeCreated})
 	return nil
@@ -124,7 +124,7 @@ func (a *applier) alter(ctx context.Context, t Topic) error {
 		_, err = altered.On(t.Name, func(r *kadm.AlterConfigsResponse) error { return r.Err })
 	}
 	if err != nil {
-		return fmt.Errorf("altering topic %q: %w", t.Name, err)
+		return fmt.Errorf("altering topic %q: %w", t.Name, known(err))
 	}
 	a.changes = append(a.changes, changes...)
 	a.altered = append(a.altered, t)
@@ -135,11 +135,11 @@ func (a *applier) alter(ctx context.Context, t Topic) error {
 func (a *applier) differences(ctx context.Context, t Topic) ([]TopicChange, error) {
 	described, err := a.admin.DescribeTopicConfigs(ctx, t.Name)
 	if err != nil {
-		return nil, fmt.Errorf("reading the settings of topic %q: %w", t.Name, err)
+		return nil, fmt.Errorf("reading the settings of topic %q: %w", t.Name, known(err))
 	}
 	is, err := described.On(t.Name, nil)
 	if err = errors.Join(err, is.Err); err != nil {
-		return nil, fmt.Errorf("reading the settings of topic %q: %w", t.Name, err)
+		return nil, fmt.Errorf("reading the settings of topic %q: %w", t.Name, known(err))
 	}
 	current := make(map[string]string, len(is.Configs))
 	for _, c := range is.Configs {
@@ -172,7 +172,7 @@ func (a *applier) awaitReady(ctx context.Context, topics []Topic) error {
 func (a *applier) missing(ctx context.Context, topics []Topic) (string, error) {
 	existing, err := a.admin.ListTopics(ctx, names(topics)...)
 	if err != nil {
-		return "", fmt.Errorf("listing topics: %w", err)
+		return "", fmt.Errorf("listing topics: %w", known(err))
 	}
 	for _, t := range topics {
 		detail, ok := existing[t.Name]

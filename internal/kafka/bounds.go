@@ -29,7 +29,7 @@ func listBounds(ctx context.Context, admin *kadm.Client, topics ...string) (map[
 	} {
 		listed, err := ask.list(ctx, topics...)
 		if err != nil {
-			return nil, fmt.Errorf("listing offsets of %q: %w", topics, err)
+			return nil, fmt.Errorf("listing offsets of %q: %w", topics, known(err))
 		}
 		if err := listed.Error(); err != nil {
 			return nil, fmt.Errorf("listing offsets of %q: %w", topics, known(err))

@@ -45,7 +45,7 @@ func claimStarts(ctx context.Context, s membership, admin *kadm.Client, assigned
 	}
 	details, err := admin.ListTopics(ctx, topics...)
 	if err != nil {
-		return nil, fmt.Errorf("describing topics %q: %w", topics, err)
+		return nil, fmt.Errorf("describing topics %q: %w", topics, known(err))
 	}
 	starts := make(map[stream.TopicPartition]start)
 	for topic, partitions := range assigned {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pricelake/pricelake/internal/config"
+	"github.com/pricelake/pricelake/internal/secure"
 )
 
 // Config is what every client of this package needs to know. Take
@@ -31,6 +32,11 @@ type Config struct {
 	// DrainTimeout is how long work in hand may go on once the process stops
 	// or a partition is revoked. Less than RebalanceTimeout.
 	DrainTimeout time.Duration
+	// Dialer connects to the brokers; nil: without TLS. Clients of one cluster
+	// share one.
+	Dialer *secure.Dialer
+	// SASL says who this process is.
+	SASL SASL
 	// Logger receives everything this package has to say; nil drops it.
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil keeps them private.
@@ -56,6 +62,9 @@ func (c Config) Validate() error {
 	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if len(c.Brokers) == 0 {
 		add("kafka: no brokers: give at least one host:port")
+	}
+	if err := c.SASL.validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.ClientID == "" {
 		add("kafka: client id is empty: give the process a name")

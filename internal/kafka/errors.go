@@ -25,9 +25,13 @@ var (
 
 // known wraps the errors of this package around those of the client library.
 func known(err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	if explained := refused(err); explained != nil {
+		return explained
+	}
+	switch {
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
 		return errors.Join(ErrTooLarge, err)
 	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch):

@@ -41,7 +41,7 @@ func (l *Log) Close() { l.client.Close() }
 func (l *Log) Describe(ctx context.Context, topic string) (stream.TopicID, int32, error) {
 	topics, err := l.admin.ListTopicsWithInternal(ctx, topic)
 	if err != nil {
-		return stream.TopicID{}, 0, fmt.Errorf("describing topic %q: %w", topic, err)
+		return stream.TopicID{}, 0, fmt.Errorf("describing topic %q: %w", topic, known(err))
 	}
 	t, ok := topics[topic]
 	if !ok {

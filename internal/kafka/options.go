@@ -42,7 +42,7 @@ func commonOptions(c Config) []kgo.Opt {
 		kgo.MaxDecompressBatchBytes(maxDecompressedBatch),
 		// A topic made a moment ago, a leader that moved: look again soon. The
 		// default of 5 s would be felt at every start.
-		kgo.MetadataMinAge(250 * time.Millisecond),
+		kgo.MetadataMinAge(250*time.Millisecond),
 		kgo.MetadataMaxAge(time.Minute),
 		// Brokers would otherwise be sent this client's own statistics
 		// (KIP-714); ours are on /metrics.

@@ -23,18 +23,21 @@ func newSampler(log *slog.Logger) *sampler {
 }
 
 // warn logs msg, sampled by msg. The number of texts is small and fixed.
-func (s *sampler) warn(msg string, args ...any) {
+func (s *sampler) warn(msg string, args ...any) { s.warnOf(msg, msg, args...) }
+
+// warnOf logs msg, sampled by kind.
+func (s *sampler) warnOf(kind, msg string, args ...any) {
 	s.mu.Lock()
 	now := time.Now()
-	if last, ok := s.last[msg]; ok && now.Sub(last) < s.period {
-		s.left[msg]++
+	if last, ok := s.last[kind]; ok && now.Sub(last) < s.period {
+		s.left[kind]++
 		s.mu.Unlock()
 		return
 	}
-	if n := s.left[msg]; n > 0 {
+	if n := s.left[kind]; n > 0 {
 		args = append(args, "repeats", n)
 	}
-	s.last[msg], s.left[msg] = now, 0
+	s.last[kind], s.left[kind] = now, 0
 	s.mu.Unlock()
 	s.log.Warn(msg, args...) //nolint:sloglint // the callers' texts are constants
 }

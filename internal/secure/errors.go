@@ -70,10 +70,13 @@ func (e *Error) Temporary() bool { return e.passing }
 
 func (d *Dialer) fault(text string, cause error) error { return Refuse(ErrTLS, text, cause) }
 
+// Explain is the function Explain for the dialer's section.
+func (d *Dialer) Explain(addr string, err error) error { return Explain(d.section, addr, err) }
+
 // Explain makes an Error of what is wrong with a certificate, as this process or
 // the server says, while or after connecting to addr; any other error comes back
-// as it is. addr may be empty.
-func (d *Dialer) Explain(addr string, err error) error {
+// as it is. section is the part of the configuration to name. addr may be empty.
+func Explain(section, addr string, err error) error {
 	if err == nil || errors.As(err, new(*Error)) {
 		return err
 	}
@@ -81,14 +84,14 @@ func (d *Dialer) Explain(addr string, err error) error {
 	if addr != "" {
 		server = addr
 	}
-	if text := d.certificate(server, err); text != "" {
-		return d.fault(text, nil)
+	if text := certificate(section, server, err); text != "" {
+		return Refuse(ErrTLS, text, nil)
 	}
-	if text := d.alert(server, err); text != "" {
-		return d.fault(text, nil)
+	if text := alert(section, server, err); text != "" {
+		return Refuse(ErrTLS, text, nil)
 	}
 	if errors.As(err, new(tls.RecordHeaderError)) {
-		return d.fault(fmt.Sprintf("%s does not speak TLS at this port: take its TLS port, or set %s.enabled to false", server, d.section), err)
+		return Refuse(ErrTLS, fmt.Sprintf("%s does not speak TLS at this port: take its TLS port, or set %s.enabled to false", server, section), err)
 	}
 	return err
 }
@@ -110,7 +113,7 @@ func (d *Dialer) handshake(addr string, err error) error {
 
 // certificate explains why the server's certificate is not taken; empty when err
 // is not about it.
-func (d *Dialer) certificate(server string, err error) string {
+func certificate(section, server string, err error) string {
 	var invalid x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -126,9 +129,9 @@ func (d *Dialer) certificate(server string, err error) string {
 		if unknown.Cert != nil {
 			issuer = fmt.Sprintf(" (%s)", unknown.Cert.Issuer)
 		}
-		return fmt.Sprintf("the certificate of %s is signed by an authority that is not known here%s: name the authority's PEM file in %s.ca_file", server, issuer, d.section)
+		return fmt.Sprintf("the certificate of %s is signed by an authority that is not known here%s: name the authority's PEM file in %s.ca_file", server, issuer, section)
 	case errors.As(err, &host):
-		return fmt.Sprintf("the certificate of %s is not for the name %q but for %s: connect by such a name, or name it in %s.server_name", server, host.Host, strings.Join(names(host.Certificate), ", "), d.section)
+		return fmt.Sprintf("the certificate of %s is not for the name %q but for %s: connect by such a name, or name it in %s.server_name", server, host.Host, strings.Join(names(host.Certificate), ", "), section)
 	}
 	return ""
 }
@@ -147,22 +150,24 @@ func names(c *x509.Certificate) []string {
 // alert explains what the server said before it hung up; empty when it said
 // nothing. The texts are those of RFC 8446 as crypto/tls writes them, the only
 // place where it shows an alert.
-func (d *Dialer) alert(server string, err error) string {
+func alert(section, server string, err error) string {
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != "remote error" {
 		return ""
 	}
 	said := strings.TrimPrefix(op.Err.Error(), "tls: ")
-	own := d.section + ".cert_file and " + d.section + ".key_file"
+	own := section + ".cert_file and " + section + ".key_file"
 	switch {
-	case said == "certificate required" || said == "bad certificate" && d.tls.CertFile == "" || said == "handshake failure" && d.tls.CertFile == "":
-		return fmt.Sprintf("%s asks for a certificate of this process (%s): name one in %s", server, said, own)
+	case said == "certificate required":
+		return fmt.Sprintf("%s asks for a certificate of this process: name one in %s", server, own)
+	case said == "handshake failure":
+		return fmt.Sprintf("%s ended the TLS handshake (%s): if it asks for a certificate of this process, name one in %s", server, said, own)
 	case strings.Contains(said, "certificate"):
-		return fmt.Sprintf("%s does not take the certificate of this process (%s): check %s, and that the server trusts who signed it", server, said, own)
+		return fmt.Sprintf("%s does not take the certificate of this process, or got none (%s): check %s, and that the server trusts who signed it", server, said, own)
 	case said == "protocol version not supported":
 		return server + " speaks no TLS version that this process does (1.2 or later): update or configure the server"
 	case said == "unrecognized name":
-		return fmt.Sprintf("%s has no certificate for the name asked for: check %s.server_name", server, d.section)
+		return fmt.Sprintf("%s has no certificate for the name asked for: check %s.server_name", server, section)
 	}
 	return fmt.Sprintf("%s ended the TLS handshake: %s", server, said)
 }

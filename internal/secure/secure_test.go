@@ -112,7 +112,7 @@ func TestTLS(t *testing.T) {
 	f("mutual", TLS{CAFile: ours.File, CertFile: client.CertFile, KeyFile: client.KeyFile}, mutual)
 	f("mutual 1.2", TLS{CAFile: ours.File, CertFile: client.CertFile, KeyFile: client.KeyFile}, mutual12)
 	f("mutual without a certificate", trust, mutual, "asks for a certificate of this process", "kafka.tls.cert_file and kafka.tls.key_file")
-	f("mutual 1.2 without a certificate", trust, mutual12, "asks for a certificate of this process")
+	f("mutual 1.2 without a certificate", trust, mutual12, "if it asks for a certificate of this process", "kafka.tls.cert_file")
 	f("mutual with a stranger's", TLS{CAFile: ours.File, CertFile: stranger.CertFile, KeyFile: stranger.KeyFile}, mutual, "kafka.tls.cert_file")
 	f("mutual with an expired one", TLS{CAFile: ours.File, CertFile: dead.CertFile, KeyFile: dead.KeyFile}, mutual, "kafka.tls.cert_file", "expired on", "renew it")
 	f("key of another certificate", TLS{CertFile: client.CertFile, KeyFile: stranger.KeyFile}, mutual, "kafka.tls.cert_file and kafka.tls.key_file cannot be used")
