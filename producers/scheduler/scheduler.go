@@ -29,6 +29,13 @@ type Encoder[T any] interface {
 	Append(dst []byte, v *T) ([]byte, error)
 }
 
+// Gate says whether anything may be asked for. It may be used in parallel.
+type Gate interface {
+	// Paused reports whether nothing may be asked for, and returns a channel
+	// that closes when that may have changed.
+	Paused() (paused bool, changed <-chan struct{})
+}
+
 // Config is what a scheduler is made of. Every field without a default named
 // here is needed.
 type Config struct {
@@ -41,6 +48,10 @@ type Config struct {
 	// has been taken before it reads, so that no older owner can add to it.
 	LastSlots func(ctx context.Context) (map[string]schemas.SlotScheduled, error)
 	Publisher Publisher
+	// Gate pauses the scheduler. Slots that pass meanwhile are those of a
+	// scheduler that was away: counted as missed, and the latest of them is
+	// asked for by calls that catch up. Never paused when nil.
+	Gate      Gate
 	Requests  Encoder[schemas.PollRequested]
 	Schedules Encoder[schemas.SlotScheduled]
 	Metrics   *Metrics
@@ -89,12 +100,36 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	}
 	defer func() { s.cfg.Metrics.calls.Sub(float64(len(s.plan.calls))) }()
 	for ctx.Err() == nil {
+		paused, switched := s.paused()
+		if paused {
+			s.forget()
+			select {
+			case <-ctx.Done():
+			case <-switched:
+			}
+			continue
+		}
 		changed := s.update()
-		if err := s.work(ctx, changed); err != nil {
+		if err := s.work(ctx, changed, switched); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (s *Scheduler) paused() (bool, <-chan struct{}) {
+	if s.cfg.Gate == nil {
+		return false, nil
+	}
+	return s.cfg.Gate.Paused()
+}
+
+// forget empties the plan but for the watermarks, as a new process would find it.
+func (s *Scheduler) forget() {
+	s.cfg.Metrics.calls.Sub(float64(len(s.plan.calls)))
+	last := s.plan.last
+	s.plan = newPlan()
+	s.plan.last = last
 }
 
 // update takes over the calls as they are now.
@@ -108,8 +143,8 @@ func (s *Scheduler) update() (changed <-chan struct{}) {
 	return changed
 }
 
-// work asks for due slots until ctx ends or the calls change.
-func (s *Scheduler) work(ctx context.Context, changed <-chan struct{}) error {
+// work asks for due slots until ctx ends, or the calls or the gate change.
+func (s *Scheduler) work(ctx context.Context, changed, switched <-chan struct{}) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -117,6 +152,8 @@ func (s *Scheduler) work(ctx context.Context, changed <-chan struct{}) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+			return nil
+		case <-switched:
 			return nil
 		case <-timer.C:
 		}
