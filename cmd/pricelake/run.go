@@ -23,6 +23,7 @@ func (c *cli) runCommand() *cobra.Command {
   normalizer     turns answers into prices
   deduplicator   drops repeats, numbers revisions
   lake           loads ClickHouse
+  monitor        shows how far the others are, also when they do not run
   all            every role
 
 Set up the servers once with ` + "`topics apply`, `schemas register`, `migrate` and `catalog apply`.",

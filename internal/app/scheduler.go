@@ -12,6 +12,9 @@ import (
 	"github.com/pricelake/pricelake/schemas"
 )
 
+// schedulerGroup says who owns a shard.
+const schedulerGroup = "pricelake.scheduler"
+
 // runScheduler asks for due polls. A shard is a partition of catalog.calls.v1;
 // the group says which process owns it, the transactional id of the shard
 // fences whoever owned it before.
@@ -28,7 +31,7 @@ func (a *App) runScheduler(ctx context.Context) error {
 	if err != nil {
 		return a.stopped(ctx, err)
 	}
-	owner := kafka.Owner{Config: a.kafkaConfig("scheduler"), Group: "pricelake.scheduler", Topic: schemas.TopicCalls}
+	owner := kafka.Owner{Config: a.kafkaConfig("scheduler"), Group: schedulerGroup, Topic: schemas.TopicCalls}
 	metrics := scheduler.NewMetrics(a.metrics)
 	shard := func(ctx context.Context, p int32) error {
 		txn, err := kafka.NewTxn(a.kafkaConfig("scheduler"), fmt.Sprintf("pricelake-scheduler-%d", p))

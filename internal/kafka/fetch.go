@@ -21,13 +21,16 @@ type fetcher struct {
 	admin  *kadm.Client
 	tp     stream.TopicPartition
 
+	maxBytes    int32 // asked for at once; a larger batch comes whole all the same
+	uncommitted bool  // records of open and aborted transactions too
+
 	id     stream.TopicID
 	leader int32 // -1: not known
 	fails  int
 }
 
 func newFetcher(client *kgo.Client, tp stream.TopicPartition) *fetcher {
-	return &fetcher{client: client, admin: kadm.NewClient(client), tp: tp, leader: -1}
+	return &fetcher{client: client, admin: kadm.NewClient(client), tp: tp, maxBytes: fetchMaxBytes / 2, leader: -1}
 }
 
 // fetched is the answer to one fetch.
@@ -39,7 +42,7 @@ type fetched struct {
 	empty   bool  // the broker had nothing at all between from and stable
 }
 
-// fetch reads committed records from offset from on. It waits up to maxWait
+// fetch reads records from offset from on, committed ones unless told otherwise. It waits up to maxWait
 // for some. Leaders that move are followed; an offset that is no longer in the
 // log is OFFSET_OUT_OF_RANGE.
 func (f *fetcher) fetch(ctx context.Context, from int64, maxWait time.Duration) (fetched, error) {
@@ -85,7 +88,7 @@ func (f *fetcher) try(ctx context.Context, from int64, maxWait time.Duration) (f
 		return fetched{}, err
 	}
 	parsed, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
-		Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: f.tp.Topic, Partition: f.tp.Partition,
+		Offset: from, IsolationLevel: f.isolation(), Topic: f.tp.Topic, Partition: f.tp.Partition,
 	}, p, kgo.DefaultDecompressor(), nil)
 	if parsed.Err != nil {
 		return fetched{}, parsed.Err
@@ -100,7 +103,7 @@ func (f *fetcher) request(from int64, maxWait time.Duration) *kmsg.FetchRequest 
 	p := kmsg.NewFetchRequestTopicPartition()
 	p.Partition = f.tp.Partition
 	p.FetchOffset = from
-	p.PartitionMaxBytes = fetchMaxBytes / 2
+	p.PartitionMaxBytes = f.maxBytes
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic, t.TopicID = f.tp.Topic, f.id
 	t.Partitions = append(t.Partitions, p)
@@ -108,9 +111,18 @@ func (f *fetcher) request(from int64, maxWait time.Duration) *kmsg.FetchRequest 
 	req.MaxWaitMillis = int32(maxWait.Milliseconds())
 	req.MinBytes = 1
 	req.MaxBytes = fetchMaxBytes
-	req.IsolationLevel = 1 // read committed
+	if !f.uncommitted {
+		req.IsolationLevel = 1 // read committed
+	}
 	req.Topics = append(req.Topics, t)
 	return req
+}
+
+func (f *fetcher) isolation() kgo.IsolationLevel {
+	if f.uncommitted {
+		return kgo.ReadUncommitted()
+	}
+	return kgo.ReadCommitted()
 }
 
 func (f *fetcher) findLeader(ctx context.Context) error {

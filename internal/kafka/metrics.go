@@ -53,7 +53,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "pricelake_kafka_batch_duration_seconds", Help: "From handing over a batch to its commit.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
 		}, []string{"group", "topic"}),
-		age: prometheus.NewDesc("pricelake_event_age_seconds",
+		age: prometheus.NewDesc("pricelake_kafka_unsettled_age_seconds",
 			"Age of the oldest record this process has taken and not settled; without one, how long the partition has been behind its end, or without an owner, and stood still; 0 when there is nothing to do.", partition, nil),
 		lag: prometheus.NewDesc("pricelake_kafka_lag_records",
 			"Offsets between what is settled and the end of the partition, as last seen.", partition, nil),

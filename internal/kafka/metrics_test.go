@@ -84,11 +84,11 @@ func testRangeStandsStill(t *testing.T, c *cluster) {
 	run := start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
 	labels := map[string]string{"group": group, "topic": in, "partition": "0"}
 	eventually(t, "an age that grows", func() bool {
-		age, ok := gauge(t, reg, "pricelake_event_age_seconds", labels)
+		age, ok := gauge(t, reg, "pricelake_kafka_unsettled_age_seconds", labels)
 		return ok && age > 0.1
 	})
 	run.stop(t)
-	if _, ok := gauge(t, reg, "pricelake_event_age_seconds", labels); ok {
+	if _, ok := gauge(t, reg, "pricelake_kafka_unsettled_age_seconds", labels); ok {
 		t.Error("the series outlives the loop")
 	}
 }

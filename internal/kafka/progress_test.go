@@ -136,7 +136,7 @@ func TestMetricsAreSharedOrRefused(t *testing.T) {
 		t.Errorf("a second loop has metrics of its own (%v)", err)
 	}
 	taken := prometheus.NewRegistry()
-	taken.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "pricelake_event_age_seconds"}))
+	taken.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "pricelake_kafka_unsettled_age_seconds"}))
 	if _, err := newMetrics(taken); err == nil {
 		t.Error("a name that something else has taken is no error")
 	}

@@ -384,7 +384,7 @@ func testRangeBackPressure(t *testing.T, c *cluster) {
 	if held, ok := gauge(t, reg, "pricelake_kafka_in_flight_records", slow); !ok || held == 0 || held > n/2+20 {
 		t.Errorf("the slow partition holds %v records of half a MiB, want some but no more than about 32 MiB", held)
 	}
-	if age, _ := gauge(t, reg, "pricelake_event_age_seconds", slow); age <= 0 {
+	if age, _ := gauge(t, reg, "pricelake_kafka_unsettled_age_seconds", slow); age <= 0 {
 		t.Errorf("the age of the slow partition's oldest record is %v, want more than 0", age)
 	}
 	close(release)
