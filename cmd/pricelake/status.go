@@ -47,6 +47,17 @@ func (c *cli) printStatus(s app.Status) {
 	c.out.table([]string{"call", "provider", "last outcome", "ago", "polls", "not valued", "error"}, rows)
 
 	rows = rows[:0]
+	for _, r := range s.Roles {
+		state, since := "on", ""
+		if r.Paused {
+			state, since = c.out.bad("paused"), ago(r.SwitchedAt)
+		}
+		rows = append(rows, []string{r.Role, state, since, r.SwitchedBy, r.Reason})
+	}
+	c.out.line("\nRoles")
+	c.out.table([]string{"role", "switch", "paused for", "switched by", "reason"}, rows)
+
+	rows = rows[:0]
 	for _, g := range s.Groups {
 		rows = append(rows, []string{g.Group, g.Topic, strconv.Itoa(g.Partitions), strconv.FormatInt(g.Lag, 10), strconv.Itoa(g.Members)})
 	}

@@ -41,6 +41,7 @@ type App struct {
 	health   *ops.Health
 	registry *avro.Client
 	profile  kafka.Profile
+	switches *switches
 
 	mu   sync.Mutex
 	lake *lake.Lake
@@ -57,14 +58,16 @@ func New(s Settings, log *slog.Logger, metrics *prometheus.Registry) (*App, erro
 	profile.Partitions = int32(s.Config.Kafka.Partitions)
 	profile.LowRatePartitions = int32(s.Config.Kafka.Partitions)
 	profile.ReplicationFactor = int16(s.Config.Kafka.ReplicationFactor)
-	return &App{
+	a := &App{
 		settings: s,
 		log:      log,
 		metrics:  metrics,
 		health:   ops.NewHealth(),
 		registry: registry,
 		profile:  profile,
-	}, nil
+	}
+	a.switches = newSwitches(a)
+	return a, nil
 }
 
 // Close releases the clients. Call it after Run and the tools have returned.

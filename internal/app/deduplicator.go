@@ -26,6 +26,10 @@ func (a *App) runDeduplicator(ctx context.Context) error {
 	if err != nil {
 		return a.stopped(ctx, err)
 	}
+	gate, err := a.gate(ctx, dedupe.Role)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
 	log, err := a.kafkaLog()
 	if err != nil {
 		return err
@@ -42,6 +46,7 @@ func (a *App) runDeduplicator(ctx context.Context) error {
 	})
 	defer d.Close()
 	loop := a.transact(dedupe.Role, schemas.TopicObserved)
+	loop.Gate = gate
 	a.working(dedupe.Role)
 	return loop.Run(ctx, d.Open)
 }

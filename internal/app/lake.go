@@ -36,6 +36,10 @@ func (a *App) runLake(ctx context.Context) error {
 	if err != nil {
 		return a.stopped(ctx, err)
 	}
+	gate, err := a.gate(ctx, lake.Role)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
 	producer, err := kafka.NewProducer(a.kafkaConfig(lake.Role))
 	if err != nil {
 		return err
@@ -51,7 +55,7 @@ func (a *App) runLake(ctx context.Context) error {
 		Log:        a.log.With("part", lake.Role),
 		Registerer: a.metrics,
 	})
-	loop := kafka.Range{Config: a.kafkaConfig(lake.Role), Group: lakeGroup, Topics: a.lakeFlushes(),
+	loop := kafka.Range{Config: a.kafkaConfig(lake.Role), Group: lakeGroup, Gate: gate, Topics: a.lakeFlushes(),
 		BufferBytes: int64(a.settings.Config.Lake.BufferBytes)}
 	a.working(lake.Role)
 	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })

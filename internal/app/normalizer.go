@@ -33,6 +33,10 @@ func (a *App) runNormalizer(ctx context.Context) error {
 	if err != nil {
 		return a.stopped(ctx, err)
 	}
+	gate, err := a.gate(ctx, normalize.Role)
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
 	stage := normalize.NewStage(normalize.Config{
 		Calls:       normalizerCalls{calls},
 		Reader:      newMappings(),
@@ -44,6 +48,7 @@ func (a *App) runNormalizer(ctx context.Context) error {
 		Now:         time.Now,
 	})
 	loop := a.transact(normalize.Role, schemas.TopicResponses)
+	loop.Gate = gate
 	a.working(normalize.Role)
 	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, stage.Open) })
 }

@@ -34,6 +34,10 @@ func (a *App) runPoller(ctx context.Context) error {
 	if err != nil {
 		return a.stopped(ctx, err)
 	}
+	gate, err := a.gate(ctx, "poller")
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
 	client := newHTTPClient(a.settings)
 	defer client.Close()
 	p := poller.New(poller.Config{
@@ -51,7 +55,7 @@ func (a *App) runPoller(ctx context.Context) error {
 		Now:            time.Now,
 	})
 	window := kafka.Window{Config: a.kafkaConfig("poller"), Group: "pricelake.poller", Topic: schemas.TopicRequests,
-		InFlight: a.settings.Config.Poller.InFlight}
+		InFlight: a.settings.Config.Poller.InFlight, Gate: gate}
 	a.working("poller")
 	return both(ctx, calls.run, func(ctx context.Context) error { return window.Run(ctx, p.Handle) })
 }

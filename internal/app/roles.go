@@ -40,10 +40,14 @@ func RoleNames() []string {
 
 // addRoles puts the named roles into a group.
 func (a *App) addRoles(g *ops.Group, names []string) {
+	g.Add("switches", a.switches.run)
 	for _, r := range roles() {
 		for _, name := range names {
 			if r.name == name {
 				a.starting(r.name)
+				if slices.Contains(PausableRoles(), r.name) {
+					a.switches.observe(r.name)
+				}
 				g.Add(r.name, func(ctx context.Context) error { return r.run(a, ctx) })
 			}
 		}

@@ -31,6 +31,10 @@ func (a *App) runScheduler(ctx context.Context) error {
 	if err != nil {
 		return a.stopped(ctx, err)
 	}
+	gate, err := a.gate(ctx, "scheduler")
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
 	owner := kafka.Owner{Config: a.kafkaConfig("scheduler"), Group: schedulerGroup, Topic: schemas.TopicCalls}
 	metrics := scheduler.NewMetrics(a.metrics)
 	shard := func(ctx context.Context, p int32) error {
@@ -48,6 +52,7 @@ func (a *App) runScheduler(ctx context.Context) error {
 				return a.lastSlots(ctx, p, schedules)
 			},
 			Publisher: fencedPublisher{txn},
+			Gate:      gate,
 			Requests:  requests,
 			Schedules: schedules,
 			Metrics:   metrics,

@@ -13,10 +13,22 @@ import (
 
 // Status is what is running, how far it is, and what fails.
 type Status struct {
-	Calls    []CallStatus      `json:"calls"`
-	Groups   []GroupStatus     `json:"groups"`
+	Calls  []CallStatus  `json:"calls"`
+	Groups []GroupStatus `json:"groups"`
+	// Roles are those that can be paused, in the order of the path.
+	Roles    []RoleStatus      `json:"roles"`
 	Tables   []lake.TableStats `json:"tables"`
 	Warnings []string          `json:"warnings,omitempty"`
+}
+
+// RoleStatus says whether a role is paused, and who switched it last, when and
+// why; those are empty for a role that never was.
+type RoleStatus struct {
+	Role       string    `json:"role"`
+	Paused     bool      `json:"paused"`
+	Reason     string    `json:"reason,omitempty"`
+	SwitchedBy string    `json:"switched_by,omitempty"`
+	SwitchedAt time.Time `json:"switched_at,omitzero"`
 }
 
 // CallStatus is the last poll of a call, with counts of the last hour.
@@ -65,7 +77,7 @@ func (a *App) Status(ctx context.Context) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	var s Status
-	down := errors.Join(a.groupStatus(ctx, &s), a.lakeStatus(ctx, &s))
+	down := errors.Join(a.groupStatus(ctx, &s), a.roleStatus(ctx, &s), a.lakeStatus(ctx, &s))
 	return s, down
 }
 

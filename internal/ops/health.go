@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"sort"
 	"sync"
@@ -18,17 +19,26 @@ type Check func(ctx context.Context) error
 type Health struct {
 	mu       sync.Mutex
 	checks   map[string]Check
+	notes    map[string]func() string
 	draining bool
 }
 
 // NewHealth returns a Health without checks, which is ready.
-func NewHealth() *Health { return &Health{checks: map[string]Check{}} }
+func NewHealth() *Health { return &Health{checks: map[string]Check{}, notes: map[string]func() string{}} }
 
 // Add registers or replaces a check.
 func (h *Health) Add(name string, c Check) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.checks[name] = c
+}
+
+// Note registers or replaces what is said of a part that is ready all the same,
+// such as that it is paused. An empty text says nothing.
+func (h *Health) Note(name string, text func() string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.notes[name] = text
 }
 
 // Drain makes the process unready for good: the first step of a shutdown.
@@ -42,6 +52,7 @@ func (h *Health) Drain() {
 type readiness struct {
 	Ready   bool              `json:"ready"`
 	Reasons map[string]string `json:"reasons,omitempty"`
+	Notes   map[string]string `json:"notes,omitempty"`
 }
 
 const checkTimeout = 2 * time.Second
@@ -54,6 +65,7 @@ func (h *Health) readiness(ctx context.Context) readiness {
 		names = append(names, n)
 		checks[n] = c
 	}
+	notes := maps.Clone(h.notes)
 	draining := h.draining
 	h.mu.Unlock()
 	sort.Strings(names)
@@ -70,10 +82,19 @@ func (h *Health) readiness(ctx context.Context) readiness {
 			r.Reasons[n] = err.Error()
 		}
 	}
+	for n, text := range notes {
+		if said := text(); said != "" {
+			if r.Notes == nil {
+				r.Notes = map[string]string{}
+			}
+			r.Notes[n] = said
+		}
+	}
 	return r
 }
 
-// Ready answers 200 when every check passes, else 503 with the reasons as JSON.
+// Ready answers 200 when every check passes, else 503 with the reasons as JSON. Notes
+// are in both.
 func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	state := h.readiness(r.Context())
 	w.Header().Set("Content-Type", "application/json")
