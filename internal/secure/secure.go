@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -67,7 +66,8 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	}
 	secured := tls.Client(conn, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(d.handshake(addr, err), conn.Close())
+		_ = conn.Close() // an end of time has closed it already
+		return nil, d.handshake(addr, err)
 	}
 	d.worked.Store(true)
 	return secured, nil
