@@ -36,45 +36,24 @@ type cached struct {
 }
 
 // NewClient returns a client of the registry at an address such as
-// http://127.0.0.1:8081 or https://user:password@host/apis/ccompat/v7. It sends
-// nothing yet.
-func NewClient(address string) (*Client, error) {
+// http://127.0.0.1:8081 or https://host/apis/ccompat/v7, without options an
+// anonymous one. It sends nothing yet.
+func NewClient(address string, options ...Options) (*Client, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("the schema registry's address must be a URL such as http://127.0.0.1:8081")
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("the schema registry's address must be a URL such as http://127.0.0.1:8081, without user and password")
 	}
-	opts := []sr.ClientOpt{
-		sr.UserAgent("pricelake"),
-		sr.HTTPClient(&http.Client{Timeout: requestTimeout, Transport: boundedTransport{newTransport()}}),
+	var o Options
+	for _, given := range options {
+		o = given
 	}
-	if u.User != nil {
-		password, _ := u.User.Password()
-		opts = append(opts, sr.BasicAuth(u.User.Username(), password))
-		u.User = nil // it must not get into messages
-	}
-	registry, err := sr.NewClient(append(opts, sr.URLs(u.String()))...)
+	registry, err := sr.NewClient(
+		sr.UserAgent("pricelake"), sr.URLs(u.String()),
+		sr.HTTPClient(&http.Client{Timeout: requestTimeout, Transport: newTransport(o, u.Scheme == "https", requestTimeout)}))
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the schema registry at %s: %w", u, err)
 	}
 	return &Client{url: u.String(), registry: registry, schemas: make(map[int]*cached)}, nil
-}
-
-// newTransport makes a connection for each request: there are a handful in the
-// life of a process, and nothing is left open behind them.
-func newTransport() *http.Transport {
-	return &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
-}
-
-// boundedTransport cuts answers that are larger than any schema with an error.
-type boundedTransport struct{ next http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (t boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.next.RoundTrip(req)
-	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
-	}
-	return resp, err
 }
 
 // Register makes the schema a version of the subject and returns its id; a

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/pricelake/pricelake/internal/secure"
 )
 
 // Errors of the registry, wrapped with what was asked.
@@ -29,16 +31,23 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	}
 	var answer *sr.ResponseError
 	if !errors.As(err, &answer) { // no answer, or one that is no registry's
+		var refused *secure.Error
+		if errors.As(err, &refused) {
+			return fmt.Errorf("the schema registry at %s: %w", c.url, refused)
+		}
 		return fmt.Errorf("%w at %s: %w", ErrUnavailable, c.url, err)
 	}
 	err = fmt.Errorf("status %d: %s", answer.StatusCode, shorten(answer.Error()))
+	if refused := c.refused(answer.StatusCode, err); refused != nil {
+		return refused
+	}
 	switch status := answer.StatusCode; {
 	case status == http.StatusNotFound:
 		return fmt.Errorf("%w (%s): %w", ErrNotFound, c.url, err)
 	case status == http.StatusConflict:
 		return fmt.Errorf("%w (%s): %w", ErrIncompatible, c.url, err)
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return fmt.Errorf("the schema registry at %s refuses the credentials: %w", c.url, err)
+	case strings.Contains(err.Error(), plainToTLS):
+		return secure.Refuse(secure.ErrTLS, fmt.Sprintf("the schema registry at %s speaks TLS at this port: write https in registry.url", c.url), err)
 	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout:
 		return fmt.Errorf("%w at %s: %w", ErrUnavailable, c.url, err)
 	default:
