@@ -52,7 +52,7 @@ func (c *cli) settings() (s app.Settings, named bool, err error) {
 			return s, false, usageError{fmt.Errorf("clickhouse.password: %w", err)}
 		}
 	}
-	s = app.Settings{Config: cfg, ClickHousePassword: password, Getenv: c.getenv}
+	s = app.Settings{Config: cfg, ClickHousePassword: password, Embedded: found != nil, Getenv: c.getenv}
 	if found != nil {
 		s.ReaderUser, s.ReaderPassword = found.ReaderUser, found.ReaderPassword
 	}

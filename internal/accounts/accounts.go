@@ -199,3 +199,16 @@ func logged() []Setting { return []Setting{{Name: "log_queries", Value: "1"}} }
 func (a Account) Limited() bool {
 	return slices.ContainsFunc(a.Profile, func(s Setting) bool { return s.Const || s.Max != "" })
 }
+
+// Needed returns the rights of an account, each as CHECK GRANT takes it.
+func Needed(account, database string) []string {
+	var needed []string
+	for _, a := range All(database) {
+		for _, g := range a.Grants {
+			if a.Name == account && !g.Revoke {
+				needed = append(needed, g.Rights+" ON "+g.On)
+			}
+		}
+	}
+	return needed
+}

@@ -28,6 +28,8 @@ type Settings struct {
 	// ReaderUser and ReaderPassword are an account of the lake that can only
 	// read. Without one the questions of people go to the other.
 	ReaderUser, ReaderPassword string
+	// Embedded: the servers are those of an `up`.
+	Embedded bool
 	// Getenv resolves the secrets that calls of the catalog refer to.
 	Getenv func(string) string
 }

@@ -11,10 +11,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/pricelake/pricelake/internal/secure"
 )
 
 // Role is what the lake calls itself in the dead letters of records that it gave
@@ -32,7 +35,16 @@ type Config struct {
 	// everyone may.
 	User     string
 	Password string
+	// Secret returns the password in place of Password, where that can change
+	// under a running process: it is called for each connection, from several
+	// goroutines.
+	Secret func() (string, error)
+	// Account is how the configuration begins the keys of user and password;
+	// errors name them.
+	Account  string
 	Database string
+	// TLS is how the server is recognised.
+	TLS secure.TLS
 	// MaxInserts bounds the INSERTs under way at once, and with them memory: a
 	// block takes about 1 kB a row while it is sent. Further ones wait.
 	MaxInserts int
@@ -52,6 +64,7 @@ func DefaultConfig() Config {
 	return Config{
 		Address:       "127.0.0.1:9000",
 		User:          "default",
+		Account:       "clickhouse.",
 		Database:      DefaultDatabase,
 		MaxInserts:    4,
 		DialTimeout:   5 * time.Second,
@@ -93,6 +106,8 @@ type Lake struct {
 	options *clickhouse.Options
 	conn    driver.Conn
 	inserts chan struct{} // one element for each INSERT under way
+	dialer  *secure.Dialer
+	worked  atomic.Bool // a connection was made
 }
 
 // otherConnections is how many connections a Lake has for anything but INSERTs:
@@ -105,10 +120,13 @@ func Open(config Config) (*Lake, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("opening the lake: %w", err)
 	}
-	options := &clickhouse.Options{
+	l := &Lake{config: config, inserts: make(chan struct{}, config.MaxInserts),
+		dialer: secure.NewDialer(config.TLS, "clickhouse.tls", config.DialTimeout)}
+	l.options = &clickhouse.Options{
 		Protocol:        clickhouse.Native,
 		Addr:            []string{config.Address},
-		Auth:            clickhouse.Auth{Database: config.Database, Username: config.User, Password: config.Password},
+		Auth:            clickhouse.Auth{Database: config.Database, Username: config.User},
+		DialStrategy:    l.dial,
 		Compression:     &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
 		DialTimeout:     config.DialTimeout,
 		ReadTimeout:     config.InsertTimeout + 10*time.Second,
@@ -119,11 +137,12 @@ func Open(config Config) (*Lake, error) {
 			{Name: "pricelake"},
 		}},
 	}
-	conn, err := clickhouse.Open(options)
+	conn, err := clickhouse.Open(l.options)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lake at %s: %w", config.Address, err)
 	}
-	return &Lake{config: config, options: options, conn: conn, inserts: make(chan struct{}, config.MaxInserts)}, nil
+	l.conn = conn
+	return l, nil
 }
 
 // Close closes all connections. What runs on them ends with an error.

@@ -50,7 +50,7 @@ func (l *Lake) Migrate(ctx context.Context) ([]Migration, error) {
 		return err
 	})
 	if err != nil {
-		return applied, fmt.Errorf("migrating the lake: %w", err)
+		return applied, fmt.Errorf("migrating the lake: %w", l.denied(err))
 	}
 	return applied, nil
 }
@@ -73,7 +73,11 @@ func (l *Lake) Status(ctx context.Context) ([]Migration, error) {
 
 // migrations calls do with a provider over the database.
 func (l *Lake) migrations(do func(*goose.Provider) error) (err error) {
-	db := clickhouse.OpenDB(l.options)
+	options, err := l.current(l.options)
+	if err != nil {
+		return err
+	}
+	db := clickhouse.OpenDB(options)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	sqlFiles, err := fs.Sub(files, "sql")
 	if err != nil {
@@ -90,17 +94,20 @@ func (l *Lake) migrations(do func(*goose.Provider) error) (err error) {
 // createDatabase does nothing when the database is there, so that it needs no
 // right to make one.
 func (l *Lake) createDatabase(ctx context.Context) error {
-	options := *l.options
+	options, err := l.current(l.options)
+	if err != nil {
+		return fmt.Errorf("making database %s at %s: %w", l.config.Database, l.config.Address, err)
+	}
 	options.Auth.Database = "system"
-	db := clickhouse.OpenDB(&options)
+	db := clickhouse.OpenDB(options)
 	defer db.Close()
 	var there uint64
-	err := db.QueryRowContext(ctx, "SELECT count() FROM system.databases WHERE name = ?", l.config.Database).Scan(&there)
+	err = db.QueryRowContext(ctx, "SELECT count() FROM system.databases WHERE name = ?", l.config.Database).Scan(&there)
 	if err == nil && there == 0 {
 		err = execute(ctx, db, "CREATE DATABASE IF NOT EXISTS "+l.config.Database)
 	}
 	if err != nil {
-		return fmt.Errorf("making database %s at %s: %w", l.config.Database, l.config.Address, err)
+		return fmt.Errorf("making database %s at %s: %w", l.config.Database, l.config.Address, l.denied(l.explain(err)))
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (l *Lake) Query(ctx context.Context, statement string, head func([]Column) 
 		return head(nil)
 	}
 	if err != nil {
-		return fmt.Errorf("running the query: %w", err)
+		return fmt.Errorf("running the query: %w", l.denied(err))
 	}
 	defer rows.Close()
 	types := rows.ColumnTypes()

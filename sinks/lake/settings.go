@@ -46,10 +46,19 @@ func (l *Lake) insertSettings(token string) clickhouse.Settings {
 // deduplicate_insert and do what it enables.
 func optionalSettings() []string { return []string{"deduplicate_insert"} }
 
-// CheckSettings says whether the server lets this user set everything that
-// delivery relies on and whether every table that is loaded remembers enough
-// tokens. Do not start a sink otherwise.
+// CheckSettings says whether the lake has every migration of this version,
+// whether the server lets this user set everything that delivery relies on, and
+// whether every table that is loaded remembers enough tokens. Do not start a sink
+// otherwise.
 func (l *Lake) CheckSettings(ctx context.Context) error {
+	if err := l.checkMigrated(ctx); err != nil {
+		return err
+	}
+	return l.CheckRelied(ctx)
+}
+
+// CheckRelied is CheckSettings without the migrations.
+func (l *Lake) CheckRelied(ctx context.Context) error {
 	if err := l.checkInsertSettings(ctx); err != nil {
 		return err
 	}
@@ -98,7 +107,12 @@ func (l *Lake) checkInsertSettings(ctx context.Context) error {
 			delete(want, name)
 		}
 	}
-	set := clickhouse.Context(ctx, clickhouse.WithSettings(maps.Clone(want)))
+	// The driver makes a deadline the query's max_execution_time, over what is
+	// asked for here.
+	unhurried, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	set := clickhouse.Context(unhurried, clickhouse.WithSettings(maps.Clone(want)))
 	rows, err := l.conn.Query(set, "SELECT name, value FROM system.settings WHERE name IN ?", sorted(want))
 	if err != nil {
 		return fmt.Errorf("the server does not let user %s set what delivery relies on: %w", l.config.User, err)

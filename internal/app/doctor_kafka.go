@@ -1,0 +1,250 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/kafka"
+	"github.com/pricelake/pricelake/schemas"
+)
+
+const applyTopics = "run `pricelake topics apply`"
+
+// kafka looks at the brokers: first whether they can be reached, then all else
+// at once.
+func (d *doctor) kafka(ctx context.Context) {
+	if !d.reach(ctx, areaKafka, "kafka.brokers", d.app.settings.Config.Kafka.Brokers...) {
+		return
+	}
+	config := d.app.kafkaConfig("doctor")
+	admin, err := kafka.NewAdmin(config)
+	if err != nil {
+		d.add(Finding{Verdict: VerdictFail, Area: areaKafka, Check: "login", Text: err.Error(), Remedy: "correct the configuration"})
+		return
+	}
+	defer admin.Close()
+	if !d.login(ctx, admin) {
+		return
+	}
+	look := func(check, remedy string, fn func(context.Context, question, *kafka.Admin) error) func(context.Context) {
+		return func(ctx context.Context) {
+			d.ask(ctx, areaKafka, check, remedy, func(ctx context.Context, q question) error { return fn(ctx, q, admin) })
+		}
+	}
+	const acl = "look at the brokers' log; `pricelake acl` prints what each account must be allowed"
+	inParallel(ctx,
+		look("version", acl, d.brokerVersions),
+		look("settings", acl, d.brokerSettings),
+		look("topics", acl, d.topics),
+		look("replicas", acl, d.replicas),
+		look("groups", acl, d.groups),
+		look("clock", acl, d.brokerClock))
+}
+
+func (d *doctor) login(ctx context.Context, admin *kafka.Admin) (ok bool) {
+	d.ask(ctx, areaKafka, "login", "look at the brokers' log", func(ctx context.Context, q question) error {
+		brokers, err := admin.Brokers(ctx)
+		if err != nil {
+			return fmt.Errorf("%w; topics, groups and settings were not checked", err)
+		}
+		var all []string
+		for _, b := range brokers {
+			all = append(all, fmt.Sprintf("%d at %s (%s)", b.ID, b.Address, b.Version))
+		}
+		q.ok("", "%s: %s", plural(len(brokers), "broker"), strings.Join(all, ", "))
+		ok = true
+		return nil
+	})
+	return ok
+}
+
+func (d *doctor) brokerVersions(ctx context.Context, q question, admin *kafka.Admin) error {
+	old, err := admin.TooOld(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(old)) {
+		q.fail(fmt.Sprintf("broker %d", id), "update it to Kafka "+kafka.OldestBroker+" or later", "it is too old: it lacks %s", old[id])
+	}
+	if len(old) == 0 {
+		q.ok("", "every broker can do what is needed of it")
+	}
+	return nil
+}
+
+func (d *doctor) brokerSettings(ctx context.Context, q question, admin *kafka.Admin) error {
+	wrong, err := admin.CheckBrokers(ctx, d.app.kafkaConfig("doctor"))
+	if err != nil {
+		return err
+	}
+	for _, w := range wrong {
+		say := q.warn
+		if w.Breaks {
+			say = q.fail
+		}
+		say(fmt.Sprintf("broker %d", w.Broker), "make it "+w.Want, "%s is %s", w.Name, w.Is)
+	}
+	if len(wrong) == 0 {
+		q.ok("", "sessions of %v and transactions of %v are within what the brokers allow", d.app.settings.Config.Kafka.SessionTimeout, d.app.settings.Config.Kafka.TransactionTimeout)
+	}
+	return nil
+}
+
+// profile is what the topics should be. What an `up` made differs from what the
+// configuration of a tool says: nobody configured it here.
+func (d *doctor) profile() kafka.Profile {
+	if d.app.settings.Embedded {
+		return kafka.Embedded()
+	}
+	return d.app.profile
+}
+
+// needed are settings without which records are lost or refused; others are a
+// matter of retention and speed.
+func needed() []string {
+	return []string{"cleanup.policy", "max.message.bytes", "message.timestamp.type", "min.compaction.lag.ms"}
+}
+
+func (d *doctor) topics(ctx context.Context, q question, admin *kafka.Admin) error {
+	topics := kafka.Topics(d.profile())
+	drift, err := admin.Drift(ctx, topics)
+	if err != nil {
+		return err
+	}
+	found := map[string]int32{}
+	all, err := admin.ListTopics(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		found[t.Name] = t.Partitions
+	}
+	bad := 0
+	for _, c := range drift {
+		if d.drifted(q, c) {
+			bad++
+		}
+	}
+	bad += d.together(q, found)
+	if bad == 0 {
+		q.ok("", "%s are there as described", plural(len(topics), "topic"))
+	}
+	return nil
+}
+
+// drifted says how a topic differs from what it should be.
+func (d *doctor) drifted(q question, c kafka.TopicChange) bool {
+	switch {
+	case c.Kind == kafka.ChangeCreated:
+		q.fail(c.Topic, applyTopics, "the topic does not exist")
+	case c.Kind == kafka.ChangeRefused && d.app.settings.Embedded:
+		return false // `up` was started with another number
+	case c.Kind == kafka.ChangeRefused:
+		q.warn(c.Topic, "set kafka.partitions to "+c.From+": the number of an existing topic is never changed", "it has %s partitions, the configuration says %s", c.From, c.To)
+	case slices.Contains(needed(), c.Config):
+		q.fail(c.Topic, applyTopics, "%s is %s instead of %s", c.Config, orUnset(c.From), c.To)
+	default:
+		q.warn(c.Topic, applyTopics, "%s is %s instead of %s", c.Config, orUnset(c.From), c.To)
+	}
+	return true
+}
+
+func orUnset(value string) string {
+	if value == "" {
+		return "unset"
+	}
+	return value
+}
+
+// together checks the pairs of topics that must have one number of partitions:
+// the state of a partition of one is a partition of the other.
+func (d *doctor) together(q question, partitions map[string]int32) (bad int) {
+	for _, pair := range [][2]string{{schemas.TopicCalls, schemas.TopicSchedules}, {schemas.TopicObserved, schemas.TopicPrices}} {
+		one, other := partitions[pair[0]], partitions[pair[1]]
+		if one != 0 && other != 0 && one != other {
+			bad++
+			q.fail(pair[1], "delete and create the empty one of the two anew with `pricelake topics apply`",
+				"it has %d partitions and %s has %d: they must be equal", other, pair[0], one)
+		}
+	}
+	return bad
+}
+
+func (d *doctor) replicas(ctx context.Context, q question, admin *kafka.Admin) error {
+	degraded, err := admin.Degraded(ctx, TopicNames()...)
+	if err != nil {
+		return err
+	}
+	for _, r := range degraded {
+		subject := fmt.Sprintf("%s[%d]", r.Topic, r.Partition)
+		if r.Leaderless {
+			q.fail(subject, "bring its brokers back", "no broker leads the partition: it can be neither read nor written")
+			continue
+		}
+		q.warn(subject, "bring the missing broker back", "%d of %d copies are in sync", r.InSync, r.Replicas)
+	}
+	if len(degraded) == 0 {
+		q.ok("", "every partition has a leader and all its copies")
+	}
+	return nil
+}
+
+func (d *doctor) groups(ctx context.Context, q question, admin *kafka.Admin) error {
+	for _, g := range groupTopics() {
+		role := strings.TrimPrefix(g.group, "pricelake.")
+		if !d.about(role) {
+			continue
+		}
+		group, err := admin.Group(ctx, g.group)
+		if err != nil {
+			return err
+		}
+		positions, err := admin.Positions(ctx, g.group, g.topics...)
+		if err != nil {
+			return err
+		}
+		var lag int64
+		for _, p := range positions {
+			lag += p.Lag()
+		}
+		start := "start it: `pricelake run " + role + "`; if it runs, its log and /readyz say what it waits for"
+		switch {
+		case len(group.Members) > 0:
+			q.ok(g.group, "%s, %s behind", plural(len(group.Members), "member"), plural(int(lag), "offset"))
+		case slices.Contains(d.options.Roles, role):
+			q.fail(g.group, start, "nobody works for it, %s wait", plural(int(lag), "offset"))
+		default:
+			q.warn(g.group, start, "nobody works for it, %s wait", plural(int(lag), "offset"))
+		}
+	}
+	return nil
+}
+
+// brokerClock judges the brokers' clock by the newest record that they have
+// stamped themselves. It can only tell a clock that is ahead.
+func (d *doctor) brokerClock(ctx context.Context, q question, admin *kafka.Admin) error {
+	newest, err := admin.Newest(ctx, schemas.TopicPrices)
+	if err != nil {
+		return err
+	}
+	if newest.IsZero() {
+		return nil
+	}
+	if ahead := newest.Sub(d.options.Now()); ahead > time.Second {
+		q.clock("brokers", ahead)
+		return nil
+	}
+	q.ok("brokers", "no record is stamped with a time to come")
+	return nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,63 @@
+package avro
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/sr"
+)
+
+// SubjectState is what a registry knows of a subject.
+type SubjectState struct {
+	// Versions the subject has, 0 when it is not there.
+	Versions int
+	// Registered: this binary's schema is one of them.
+	Registered bool
+	// Level is its compatibility, its own or the registry's.
+	Level string
+}
+
+// Inspect asks for the state of a subject and changes nothing. ErrUnavailable.
+func (c *Client) Inspect(ctx context.Context, s Subject) (SubjectState, error) {
+	var state SubjectState
+	versions, err := c.registry.SubjectVersions(ctx, s.Name)
+	if err != nil {
+		if err = c.explain(ctx, err); errors.Is(err, ErrNotFound) {
+			return state, nil
+		}
+		return state, fmt.Errorf("asking for the versions of %q: %w", s.Name, err)
+	}
+	state.Versions = len(versions)
+	_, err = c.Lookup(ctx, s.Name, s.Schema)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return state, err
+	}
+	state.Registered = err == nil
+	for _, r := range c.registry.Compatibility(sr.WithParams(ctx, sr.DefaultToGlobal), s.Name) {
+		if r.Err != nil {
+			return state, fmt.Errorf("asking for the compatibility of %q: %w", s.Name, c.explain(ctx, r.Err))
+		}
+		state.Level = r.Level.String()
+	}
+	return state, nil
+}
+
+// ReadWrite is the mode of a registry that takes new schemas.
+const ReadWrite = "READWRITE"
+
+// Mode returns whether the registry takes schemas: READWRITE, READONLY and so on;
+// empty when it has no modes. ErrUnavailable.
+func (c *Client) Mode(ctx context.Context) (string, error) {
+	for _, r := range c.registry.Mode(ctx) {
+		if r.Err == nil {
+			return r.Mode.String(), nil
+		}
+		err := c.explain(ctx, r.Err)
+		if errors.Is(err, ErrNotFound) {
+			return "", nil
+		}
+		return "", fmt.Errorf("asking for the mode of the registry: %w", err)
+	}
+	return "", nil
+}

@@ -1,0 +1,92 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/pricelake/pricelake/internal/secure"
+)
+
+// Errors of ClickHouse about accounts.
+const (
+	codeAuthenticationFailed = 516
+	codeAccessDenied         = 497
+)
+
+// dial makes one connection, with the password and the certificates that are
+// there now, and says what to change when server and process do not recognise
+// each other.
+func (l *Lake) dial(ctx context.Context, _ int, options *clickhouse.Options, dial clickhouse.Dial) (clickhouse.DialResult, error) {
+	o, err := l.current(options)
+	if err != nil {
+		return clickhouse.DialResult{}, err
+	}
+	var conn net.Conn
+	connect := o.DialContext
+	o.DialContext = func(ctx context.Context, addr string) (_ net.Conn, err error) {
+		conn, err = connect(ctx, addr)
+		return conn, err
+	}
+	result, err := dial(ctx, l.config.Address, o)
+	if err != nil {
+		if conn != nil {
+			_ = conn.Close() // the library leaves it open when the server does not let us in
+		}
+		return result, l.explain(err)
+	}
+	l.worked.Store(true)
+	return result, nil
+}
+
+// current returns the options with what is read for each connection.
+func (l *Lake) current(options *clickhouse.Options) (*clickhouse.Options, error) {
+	o := *options
+	o.Auth.Password = l.config.Password
+	if l.config.Secret != nil {
+		password, err := l.config.Secret()
+		if err != nil {
+			return nil, err
+		}
+		o.Auth.Password = password
+	}
+	o.DialContext = func(ctx context.Context, addr string) (net.Conn, error) {
+		return l.dialer.DialContext(ctx, "tcp", addr)
+	}
+	return &o, nil
+}
+
+// alertPacket is how the library tells of a TLS alert where it expects the
+// server's hello: 21 is the first byte of one.
+const alertPacket = "unexpected packet [21]"
+
+// explain makes an error of a new connection one that names the key to change.
+func (l *Lake) explain(err error) error {
+	if hasCode(err, codeAuthenticationFailed) {
+		return secure.Refuse(secure.ErrAuthentication, fmt.Sprintf("ClickHouse at %s refuses the account %q: check %suser and what %spassword refers to",
+			l.config.Address, l.config.User, l.config.Account, l.config.Account), err)
+	}
+	if explained := l.dialer.Explain(l.config.Address, err); errors.As(explained, new(*secure.Error)) {
+		return explained
+	}
+	silent := !l.worked.Load() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
+	if !l.dialer.Enabled() && (silent || strings.Contains(err.Error(), alertPacket)) {
+		return secure.Refuse(secure.ErrTLS, fmt.Sprintf("ClickHouse at %s ends connections at once: if it speaks TLS at this port set clickhouse.tls.enabled to true, if it speaks HTTP take the port of the native protocol",
+			l.config.Address), err)
+	}
+	return err
+}
+
+// denied says that the account may not do what a person or a migration asked.
+func (l *Lake) denied(err error) error {
+	if !hasCode(err, codeAccessDenied) {
+		return err
+	}
+	return secure.Refuse(secure.ErrForbidden, fmt.Sprintf("the account %q (%suser) lacks a right on ClickHouse at %s; deploy/clickhouse has the accounts with their rights",
+		l.config.User, l.config.Account, l.config.Address), err)
+}
