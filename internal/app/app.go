@@ -3,13 +3,10 @@
 package app
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -43,6 +40,7 @@ type App struct {
 	health   *ops.Health
 	registry *avro.Client
 	profile  kafka.Profile
+	waits    waits
 	switches *switches
 
 	mu   sync.Mutex
@@ -134,45 +132,6 @@ func (a *App) lakeConfig() lake.Config {
 	ch := a.settings.Config.ClickHouse
 	c.Address, c.User, c.Password, c.Database = ch.Addr, ch.User, a.settings.ClickHousePassword, ch.Database
 	return c
-}
-
-// codec prepares the codec of one topic, waiting for the registry.
-func codec[T any](ctx context.Context, a *App, topic string) (*avro.Codec[T], error) {
-	c, err := avro.NewCodec[T](topic, a.registry)
-	if err != nil {
-		return nil, err
-	}
-	err = a.await(ctx, "schema registry", func(ctx context.Context) error { return c.Prepare(ctx) })
-	if err != nil {
-		return nil, fmt.Errorf("preparing the codec of %q: %w", topic, err)
-	}
-	return c, nil
-}
-
-// await tries until it works or ctx ends, with a growing pause, and says once in
-// a while what it waits for. A role whose servers are away waits; it does not
-// crash in a loop.
-func (a *App) await(ctx context.Context, what string, try func(context.Context) error) error {
-	pause := 50 * time.Millisecond
-	said := time.Time{}
-	for {
-		err := try(ctx)
-		if err == nil {
-			return nil
-		}
-		if time.Since(said) > 10*time.Second && pause > time.Second {
-			said = time.Now()
-			a.log.Warn("waiting", "for", what, "err", err)
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return fmt.Errorf("waiting for %s: %w", what, errors.Join(ctx.Err(), err))
-		case <-timer.C:
-		}
-		pause = min(pause*2, 5*time.Second)
-	}
 }
 
 // TopicNames lists every topic, for completion.

@@ -21,7 +21,7 @@ func (a *App) runLake(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.await(ctx, "ClickHouse", l.CheckSettings); err != nil {
+	if err := a.await(ctx, "ClickHouse", bounded(l.CheckSettings)); err != nil {
 		return a.stopped(ctx, err)
 	}
 	calls, err := a.openCalls(ctx)
@@ -46,8 +46,9 @@ func (a *App) runLake(ctx context.Context) error {
 	}
 	defer producer.Close()
 	letters := &processors.DeadLetters{Role: lake.Role, Encoder: dead}
+	held := new(trouble)
 	handler := sinks.NewHandler(sinks.Options{
-		Store:     sink,
+		Store:     watchedStore{sink, held},
 		Publisher: producer,
 		DeadLetter: func(in *stream.Record, reason schemas.DeadReason, cause error) (stream.Record, error) {
 			return letters.Record(new(processors.Buffer), in, reason, cause)
@@ -57,7 +58,7 @@ func (a *App) runLake(ctx context.Context) error {
 	})
 	loop := kafka.Range{Config: a.kafkaConfig(lake.Role), Group: lakeGroup, Gate: gate, Topics: a.lakeFlushes(),
 		BufferBytes: int64(a.settings.Config.Lake.BufferBytes)}
-	a.working(lake.Role)
+	a.workingUnless(lake.Role, held.now)
 	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })
 }
 
@@ -68,10 +69,10 @@ func (a *App) lakeSink(ctx context.Context, l *lake.Lake, calls *callView) (*lak
 		return nil, err
 	}
 	var cluster string
-	err = a.await(ctx, "Kafka", func(ctx context.Context) (err error) {
+	err = a.await(ctx, "Kafka", bounded(func(ctx context.Context) (err error) {
 		cluster, err = kafka.ClusterID(ctx, a.kafkaConfig(lake.Role))
 		return err
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}

@@ -2,31 +2,44 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
 
 	"github.com/pricelake/pricelake/internal/ops"
 	"github.com/pricelake/pricelake/processors/dedupe"
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks/lake"
 )
 
 // role is one long-running part of the path, or watches it.
 type role struct {
 	name string
 	run  func(*App, context.Context) error
+	// topics it reads or writes: it waits for them.
+	topics []string
 }
 
 // roles are in the order of the path.
 func roles() []role {
 	return []role{
-		{"scheduler", (*App).runScheduler},
-		{"poller", (*App).runPoller},
-		{"normalizer", (*App).runNormalizer},
-		{"deduplicator", (*App).runDeduplicator},
-		{"lake", (*App).runLake},
-		{"monitor", (*App).runMonitor},
+		{"scheduler", (*App).runScheduler, []string{schemas.TopicCalls, schemas.TopicSchedules, schemas.TopicRequests}},
+		{"poller", (*App).runPoller, []string{schemas.TopicCalls, schemas.TopicRequests, schemas.TopicResponses, schemas.TopicPolls, schemas.TopicDeadLetters}},
+		{"normalizer", (*App).runNormalizer, []string{schemas.TopicCalls, schemas.TopicResponses, schemas.TopicObserved, schemas.TopicRejected, schemas.TopicDeadLetters}},
+		{"deduplicator", (*App).runDeduplicator, []string{schemas.TopicObserved, schemas.TopicPrices, schemas.TopicDeadLetters}},
+		{"lake", (*App).runLake, loadedTopics()},
+		// It tells of topics that are not there like of all else.
+		{"monitor", (*App).runMonitor, nil},
 	}
+}
+
+// loadedTopics are those of the lake; its dead letters are among them.
+func loadedTopics() []string {
+	var topics []string
+	for _, t := range lake.Tables() {
+		topics = append(topics, t.Topic)
+	}
+	return topics
 }
 
 // RoleNames lists the roles in the order of the path.
@@ -48,10 +61,19 @@ func (a *App) addRoles(g *ops.Group, names []string) {
 				if slices.Contains(PausableRoles(), r.name) {
 					a.switches.observe(r.name)
 				}
-				g.Add(r.name, func(ctx context.Context) error { return r.run(a, ctx) })
+				g.Add(r.name, func(ctx context.Context) error { return a.runRole(ctx, r) })
 			}
 		}
 	}
+}
+
+// runRole runs a role once its topics are there.
+func (a *App) runRole(ctx context.Context, r role) error {
+	ctx = withRole(ctx, r.name)
+	if err := a.awaitTopics(ctx, r.topics...); err != nil {
+		return a.stopped(ctx, err)
+	}
+	return r.run(a, ctx)
 }
 
 // Run runs roles against external servers, with the admin address beside them,
@@ -88,18 +110,4 @@ func addAdmin(g *ops.Group, l net.Listener, admin *ops.Admin) {
 		handler = ops.LoopbackOnly(handler)
 	}
 	g.Add("admin", func(ctx context.Context) error { return ops.Serve(ctx, l, handler) })
-}
-
-// starting makes the process unready until the role works: it waits for servers,
-// tables and schemas, and says for which.
-func (a *App) starting(role string) {
-	a.health.Add(role, func(context.Context) error { return errStarting })
-}
-
-var errStarting = errors.New("starting: waiting for its servers, topics, schemas or tables; the log says which")
-
-// working is called by a role that has all it needs. A server that goes away
-// later is waited for and does not make it unready: a restart would not help.
-func (a *App) working(role string) {
-	a.health.Add(role, func(context.Context) error { return nil })
 }
