@@ -47,11 +47,6 @@ func (c *cli) settings() (s app.Settings, named bool, err error) {
 	if err := c.overlay(&cfg); err != nil {
 		return s, false, usageError{err}
 	}
-	if cfg.ClickHouse.Password != "" {
-		if password, err = cfg.ClickHouse.Password.Resolve(c.getenv); err != nil {
-			return s, false, usageError{fmt.Errorf("clickhouse.password: %w", err)}
-		}
-	}
 	s = app.Settings{Config: cfg, ClickHousePassword: password, Embedded: found != nil, Getenv: c.getenv}
 	if found != nil {
 		s.ReaderUser, s.ReaderPassword = found.ReaderUser, found.ReaderPassword

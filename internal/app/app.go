@@ -13,21 +13,24 @@ import (
 	"github.com/pricelake/pricelake/internal/config"
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/ops"
+	"github.com/pricelake/pricelake/internal/secure"
 	"github.com/pricelake/pricelake/schemas/avro"
 	"github.com/pricelake/pricelake/sinks/lake"
 )
 
-// Settings is what a process was told: the configuration, and the one secret in
-// it resolved.
+// Settings is what a process was told: the configuration, and the accounts of a
+// running `up`, which no configuration names.
 type Settings struct {
-	Config             config.Config
+	Config config.Config
+	// ClickHousePassword is that of the main account where the configuration
+	// refers to none.
 	ClickHousePassword string
 	// ReaderUser and ReaderPassword are an account of the lake that can only
-	// read. Without one the questions of people go to the other.
+	// read, where the configuration names none.
 	ReaderUser, ReaderPassword string
 	// Embedded: the servers are those of an `up`.
 	Embedded bool
-	// Getenv resolves the secrets that calls of the catalog refer to.
+	// Getenv resolves secrets, those that calls of the catalog refer to too.
 	Getenv func(string) string
 }
 
@@ -39,6 +42,7 @@ type App struct {
 	metrics  *prometheus.Registry
 	health   *ops.Health
 	registry *avro.Client
+	dialer   *secure.Dialer // of the brokers
 	profile  kafka.Profile
 	waits    waits
 	switches *switches
@@ -50,9 +54,9 @@ type App struct {
 
 // New prepares a process. It connects to nothing.
 func New(s Settings, log *slog.Logger, metrics *prometheus.Registry) (*App, error) {
-	registry, err := avro.NewClient(s.Config.Registry.URL)
+	registry, err := s.registry()
 	if err != nil {
-		return nil, fmt.Errorf("using schema registry %q: %w", s.Config.Registry.URL, err)
+		return nil, err
 	}
 	profile := kafka.Production()
 	profile.Partitions = int32(s.Config.Kafka.Partitions)
@@ -64,6 +68,7 @@ func New(s Settings, log *slog.Logger, metrics *prometheus.Registry) (*App, erro
 		metrics:  metrics,
 		health:   ops.NewHealth(),
 		registry: registry,
+		dialer:   s.kafkaDialer(),
 		profile:  profile,
 	}
 	a.switches = newSwitches(a)
@@ -86,19 +91,6 @@ func (a *App) Close() {
 	}
 }
 
-// kafkaConfig is the Kafka client's configuration of one part of the process.
-func (a *App) kafkaConfig(part string) kafka.Config {
-	c := kafka.DefaultConfig()
-	k := a.settings.Config.Kafka
-	c.Brokers = k.Brokers
-	c.ClientID = "pricelake-" + part
-	c.SessionTimeout = k.SessionTimeout
-	c.TransactionTimeout = k.TransactionTimeout
-	c.Logger = a.log.With("part", part)
-	c.Registerer = a.metrics
-	return c
-}
-
 // kafkaLog returns the process' reader of whole topics, made at first use.
 func (a *App) kafkaLog() (*kafka.Log, error) {
 	a.mu.Lock()
@@ -118,20 +110,13 @@ func (a *App) openLake() (*lake.Lake, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.lake == nil {
-		l, err := lake.Open(a.lakeConfig())
+		l, err := lake.Open(a.lakeConfig(mainAccount))
 		if err != nil {
 			return nil, err
 		}
 		a.lake = l
 	}
 	return a.lake, nil
-}
-
-func (a *App) lakeConfig() lake.Config {
-	c := lake.DefaultConfig()
-	ch := a.settings.Config.ClickHouse
-	c.Address, c.User, c.Password, c.Database = ch.Addr, ch.User, a.settings.ClickHousePassword, ch.Database
-	return c
 }
 
 // TopicNames lists every topic, for completion.

@@ -53,24 +53,25 @@ func (a *App) RegisterSchemas(ctx context.Context) ([]SchemaResult, error) {
 	return results, nil
 }
 
-// Migrate brings the lake's tables and views to this binary's version and
-// returns what it applied.
+// Migrate brings the lake's tables and views to this binary's version, as the
+// account for that where there is one, and returns what it applied.
 func (a *App) Migrate(ctx context.Context) ([]lake.Migration, error) {
-	l, err := a.openLake()
+	l, err := lake.Open(a.lakeConfig(migratorAccount))
 	if err != nil {
 		return nil, err
 	}
-	return l.Migrate(ctx)
+	applied, err := l.Migrate(ctx)
+	return applied, errors.Join(err, l.Close())
 }
 
 // Query runs one SQL statement of a person, as the reading account where there
 // is one unless write is set; see lake.Query.
 func (a *App) Query(ctx context.Context, statement string, write bool, head func([]lake.Column) error, each func([]*string) error) error {
-	config := a.lakeConfig()
-	if a.settings.ReaderUser != "" && !write {
-		config.User, config.Password = a.settings.ReaderUser, a.settings.ReaderPassword
+	who := readerAccount
+	if write {
+		who = mainAccount
 	}
-	l, err := lake.Open(config)
+	l, err := lake.Open(a.lakeConfig(who))
 	if err != nil {
 		return err
 	}
