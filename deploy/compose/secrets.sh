@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The passwords of the compose file: made at its first start, kept after.
 #
-#   docker compose run --rm secrets show            prints them
-#   docker compose run --rm secrets renew           makes new ones; then: docker compose up --wait --force-recreate
+#   docker compose run --rm secrets show     prints them
+#   docker compose run --rm secrets renew    new ones for ClickHouse; then docker compose up --wait --force-recreate
 #
 # Each file belongs to the account of the container that it is for and can be
 # read by no other; ClickHouse gets hashes only.
@@ -47,6 +47,6 @@ show() {
 case ${1:-make} in
   make) make ;;
   show) show ;;
-  renew) rm -f "$dir"/*.password && make ;;
+  renew) rm -f "$dir"/pricelake_*.password && make ;;
   *) echo "secrets.sh: no command $1; write make, show or renew" >&2; exit 2 ;;
 esac
