@@ -1,0 +1,85 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// kafkaVersion and registryVersion are what .ci/services installs.
+const (
+	kafkaVersion    = "4.3.1"
+	registryVersion = "3.3.3"
+)
+
+// cacheDir is where .ci/services installs.
+func cacheDir() (string, error) {
+	if dir := os.Getenv("PRICELAKE_CACHE_DIR"); dir != "" {
+		return filepath.Join(dir, "services"), nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the cache of .ci/services: %w", err)
+	}
+	return filepath.Join(dir, "pricelake", "services"), nil
+}
+
+// installed returns the cache once the named things are in it.
+func installed(names ...string) (string, error) {
+	dir, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	for _, name := range append(names, filepath.Join("java", "bin", "java")) {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return "", fmt.Errorf("%w: %w", errNotInstalled, err)
+		}
+	}
+	return dir, nil
+}
+
+var errNotInstalled = errors.New("the servers of these tests are not installed; `.ci/services fetch` does it")
+
+// need skips the test for the want of a server, or fails it where CI=true and
+// for any other error.
+func need(t testing.TB, err error) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case errors.Is(err, errNotInstalled) && os.Getenv("CI") != "true":
+		t.Skip(err)
+	default:
+		t.Fatal(err)
+	}
+}
+
+// freePort finds a port below those that the system hands out, so that nobody
+// gets it between two lives of a server.
+func freePort() (int, error) {
+	var err error
+	for range 1000 {
+		port := 20_000 + rand.IntN(10_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", loopback(port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, fmt.Errorf("finding a free port: %w", err)
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// listens says nil when a port takes connections.
+func listens(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
