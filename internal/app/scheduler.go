@@ -91,11 +91,26 @@ func (a *App) lastSlots(ctx context.Context, p int32, dec decoder[schemas.SlotSc
 	return last, nil
 }
 
-// fencedPublisher tells the scheduler in its own words that it was fenced.
+// fencedPublisher tells the scheduler in its own words that it was fenced. A
+// transaction in hand when the scheduler is told to stop is finished, unless that
+// takes too long.
 type fencedPublisher struct{ txn *kafka.Txn }
 
+// publishDrain is how long a transaction may go on after the end of its context:
+// less than the loop waits for its work.
+const publishDrain = 2 * time.Second
+
 func (p fencedPublisher) Publish(ctx context.Context, rs ...stream.Record) error {
-	err := p.txn.Publish(ctx, rs...)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	inHand, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(publishDrain, cancel)
+		context.AfterFunc(inHand, func() { t.Stop() })
+	})()
+	err := p.txn.Publish(inHand, rs...)
 	if errors.Is(err, kafka.ErrFenced) {
 		return fmt.Errorf("%w: %w", scheduler.ErrFenced, err)
 	}

@@ -41,12 +41,17 @@ func (s *session) loop() {
 			// partitions that stayed are committed.
 			s.abort("revoked")
 			marks = markers{}
+		case len(inputs) > 0 && !s.joined():
+			if s.serving.Err() == nil {
+				s.abort("rebalance")
+				marks = markers{}
+			}
 		case hasRecords(inputs):
 			s.transact(marks.join(inputs))
 			marks = markers{}
 		default:
 			marks.add(inputs)
-			if marks.due() {
+			if marks.due() && s.joined() {
 				s.transact(marks.join(nil))
 				marks = markers{}
 			}

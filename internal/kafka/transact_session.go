@@ -90,13 +90,16 @@ type session struct {
 	revoked  bool // partitions went away since the last transaction's end
 	next     time.Time
 	held     bool // fetching is paused by the gate
+	// joining is closed once the group has answered a join; nil while none is
+	// under way.
+	joining chan struct{}
 }
 
 func (s *session) options(ctx context.Context) []kgo.Opt {
 	opts := append(readerOptions(s.cfg, s.group, s.topics...), transactionalOptions(s.cfg, s.id)...)
 	return append(opts,
 		kgo.WithContext(ctx),
-		kgo.Balancers(assignmentWatch{kgo.CooperativeStickyBalancer(), s.onSynced}),
+		kgo.Balancers(assignmentWatch{kgo.CooperativeStickyBalancer(), s.onJoining, s.onSynced}),
 		kgo.OnPartitionsAssigned(s.onAssigned),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { s.onGone(ps, false) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { s.onGone(ps, true) }),
@@ -105,12 +108,18 @@ func (s *session) options(ctx context.Context) []kgo.Opt {
 	)
 }
 
-// assignmentWatch shows what the group assigned, in full. The session's revoke
-// callback alone would not do: GroupTransactSession calls it once, and not
-// again until the next End.
+// assignmentWatch shows when the member joins and what the group then assigns, in
+// full. The session's revoke callback alone would not do: GroupTransactSession
+// calls it once, and not again until the next End.
 type assignmentWatch struct {
 	kgo.GroupBalancer
-	synced func(map[string][]int32)
+	joining func()
+	synced  func(map[string][]int32)
+}
+
+func (w assignmentWatch) JoinGroupMetadata(interests []string, current map[string][]int32, generation int32) []byte {
+	w.joining()
+	return w.GroupBalancer.JoinGroupMetadata(interests, current, generation)
 }
 
 func (w assignmentWatch) ParseSyncAssignment(b []byte) (map[string][]int32, error) {
@@ -127,8 +136,43 @@ func (s *session) onSynced(assigned map[string][]int32) {
 		copied[t] = append([]int32(nil), ps...)
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.assigned = copied
+	if s.joining != nil {
+		close(s.joining)
+		s.joining = nil
+	}
+}
+
+func (s *session) onJoining() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.joining == nil {
+		s.joining = make(chan struct{})
+	}
+}
+
+// joined waits until no join is under way, and reports whether that is so. While
+// this member waits for the others to join, it goes on polling what stays with
+// it; a commit of that would be made under the generation before, held back by
+// the client until the group has answered, and then refused, so that the batch
+// would be handled twice. Since the caller has polled, no other join can begin.
+func (s *session) joined() bool {
+	s.mu.Lock()
+	joining := s.joining
 	s.mu.Unlock()
+	if joining == nil {
+		return true
+	}
+	t := time.NewTimer(s.cfg.batchTimeout())
+	defer t.Stop()
+	select {
+	case <-joining:
+		return true
+	case <-t.C: // a join that fails is only noticed once rebalances are allowed
+	case <-s.serving.Done():
+	}
+	return false
 }
 
 // onAssigned runs at the start of every generation. It ends the stages of
@@ -174,6 +218,7 @@ func contains(m map[string][]int32, tp stream.TopicPartition) bool {
 // own them (I6). It runs under a lock that End needs, so it must not end a
 // transaction; the loop does, once it sees revoked.
 func (s *session) onGone(partitions map[string][]int32, lost bool) {
+	s.onJoining() // every session of the group ends here, also without a loss
 	var gone []*part
 	s.mu.Lock()
 	for topic, ps := range partitions {
