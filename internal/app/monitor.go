@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/pricelake/pricelake/internal/kafka"
@@ -28,4 +29,22 @@ func watchedGroups() []kafka.WatchedGroup {
 		groups = append(groups, kafka.WatchedGroup{Group: g.group, Topics: g.topics})
 	}
 	return groups
+}
+
+// watchedNames and watchedTopics are the groups and all their topics.
+func watchedNames() []string {
+	var names []string
+	for _, g := range watchedGroups() {
+		names = append(names, g.Group)
+	}
+	return names
+}
+
+func watchedTopics() []string {
+	var topics []string
+	for _, g := range watchedGroups() {
+		topics = append(topics, g.Topics...)
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
 }

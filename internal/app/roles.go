@@ -14,22 +14,34 @@ import (
 
 // role is one long-running part of the path, or watches it.
 type role struct {
-	name string
-	run  func(*App, context.Context) error
-	// topics it reads or writes: it waits for them.
-	topics []string
+	name   string
+	run    func(*App, context.Context) error
+	rights rights
+	// patient: it tells of topics that are not there instead of waiting.
+	patient bool
 }
 
-// roles are in the order of the path.
+// roles are in the order of the path. Each process reads roles.v1 too.
 func roles() []role {
+	const calls, letters, switches = schemas.TopicCalls, schemas.TopicDeadLetters, schemas.TopicRoles
 	return []role{
-		{"scheduler", (*App).runScheduler, []string{schemas.TopicCalls, schemas.TopicSchedules, schemas.TopicRequests}},
-		{"poller", (*App).runPoller, []string{schemas.TopicCalls, schemas.TopicRequests, schemas.TopicResponses, schemas.TopicPolls, schemas.TopicDeadLetters}},
-		{"normalizer", (*App).runNormalizer, []string{schemas.TopicCalls, schemas.TopicResponses, schemas.TopicObserved, schemas.TopicRejected, schemas.TopicDeadLetters}},
-		{"deduplicator", (*App).runDeduplicator, []string{schemas.TopicObserved, schemas.TopicPrices, schemas.TopicDeadLetters}},
-		{"lake", (*App).runLake, loadedTopics()},
-		// It tells of topics that are not there like of all else.
-		{"monitor", (*App).runMonitor, nil},
+		{name: "scheduler", run: (*App).runScheduler, rights: rights{
+			reads: []string{calls, schemas.TopicSchedules, switches}, writes: []string{schemas.TopicRequests, schemas.TopicSchedules},
+			joins: schedulerGroup, transactional: "pricelake-scheduler-"}},
+		{name: "poller", run: (*App).runPoller, rights: rights{
+			reads: []string{schemas.TopicRequests, calls, switches}, writes: []string{schemas.TopicResponses, schemas.TopicPolls, letters},
+			joins: "pricelake.poller"}},
+		{name: "normalizer", run: (*App).runNormalizer, rights: rights{
+			reads: []string{schemas.TopicResponses, calls, switches}, writes: []string{schemas.TopicObserved, schemas.TopicRejected, letters},
+			joins: "pricelake.normalizer", transactional: "pricelake-normalizer-"}},
+		{name: "deduplicator", run: (*App).runDeduplicator, rights: rights{
+			reads: []string{schemas.TopicObserved, schemas.TopicPrices, switches}, writes: []string{schemas.TopicPrices, letters},
+			joins: "pricelake.deduplicator", transactional: "pricelake-deduplicator-"}},
+		{name: "lake", run: (*App).runLake, rights: rights{
+			reads: append(loadedTopics(), switches), writes: []string{letters},
+			joins: lakeGroup}},
+		{name: "monitor", run: (*App).runMonitor, patient: true, rights: rights{
+			reads: append(watchedTopics(), switches), describes: watchedTopics(), looksAt: watchedNames()}},
 	}
 }
 
@@ -70,8 +82,10 @@ func (a *App) addRoles(g *ops.Group, names []string) {
 // runRole runs a role once its topics are there.
 func (a *App) runRole(ctx context.Context, r role) error {
 	ctx = withRole(ctx, r.name)
-	if err := a.awaitTopics(ctx, r.topics...); err != nil {
-		return a.stopped(ctx, err)
+	if !r.patient {
+		if err := a.awaitTopics(ctx, r.rights.topics()...); err != nil {
+			return a.stopped(ctx, err)
+		}
 	}
 	return r.run(a, ctx)
 }
