@@ -91,12 +91,12 @@ func (s *server) start() error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended during its start: %w\n%s", s.name, orUnknown(p.err), s.tail())
+			return fmt.Errorf("%s ended during its start: %w\n%s", s.name, orUnknown(p.err), s.errors())
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
 			s.Kill()
-			return fmt.Errorf("%s does not answer after %s: %w\n%s", s.name, startPatience, err, s.tail())
+			return fmt.Errorf("%s does not answer after %s: %w\n%s", s.name, startPatience, err, s.errors())
 		}
 	}
 }
@@ -157,6 +157,17 @@ func (s *server) end(sig syscall.Signal) (inTime bool) {
 func (s *server) tail() string {
 	lines := strings.Split(strings.TrimSpace(s.Log()), "\n")
 	return strings.Join(lines[max(0, len(lines)-shownLines):], "\n")
+}
+
+// errors are the lines of the log that say what went wrong.
+func (s *server) errors() string {
+	var lines []string
+	for line := range strings.Lines(s.Log()) {
+		if strings.Contains(line, "ERROR") || strings.Contains(line, "FATAL") || strings.Contains(line, "Exception: ") || strings.HasPrefix(line, "pricelake:") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[:min(len(lines), shownLines)], "")
 }
 
 // close ends the server with its test.
