@@ -132,7 +132,7 @@ that the files no longer name are removed, unless --keep is given.`,
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would change, change nothing")
 	cmd.Flags().BoolVar(&shipped, "shipped", false, "apply the catalog that comes with pricelake")
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave calls and instruments that the files do not name")
-	return cmd
+	return c.patient(cmd)
 }
 
 func (c *cli) printChanges(changes []app.CatalogChange, dryRun bool) error {

@@ -44,7 +44,7 @@ partitions and lose their order. It may be run again at any time.`,
 			return err
 		},
 	}
-	cmd.AddCommand(apply)
+	cmd.AddCommand(c.patient(apply))
 	return cmd
 }
 
@@ -119,12 +119,12 @@ func (c *cli) schemasCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.AddCommand(check, register)
+	cmd.AddCommand(check, c.patient(register))
 	return cmd
 }
 
 func (c *cli) migrateCommand() *cobra.Command {
-	return &cobra.Command{
+	return c.patient(&cobra.Command{
 		Use:     "migrate",
 		Short:   "Bring the lake's tables and views to this binary's version",
 		Args:    cobra.NoArgs,
@@ -152,5 +152,5 @@ func (c *cli) migrateCommand() *cobra.Command {
 			}
 			return nil
 		},
-	}
+	})
 }
