@@ -67,7 +67,7 @@ func (c *command) UnmarshalYAML(node *yaml.Node) error {
 }
 
 // job says that a service ends when its work is done.
-func (s *service) job() bool { return s.Restart == "no" }
+func (s *service) job() bool { return s.Restart == "no" || strings.HasPrefix(s.Restart, "on-failure") }
 
 // ours says that a service runs pricelake.
 func (s *service) ours() bool { return strings.HasPrefix(s.Image, "${LAKE_IMAGE") }
