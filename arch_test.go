@@ -93,6 +93,7 @@ var mayImport = map[string][]string{
 	"internal/simulator/": {"internal/simulator", "schemas"},
 	"internal/config":     {},
 	"internal/ops":        {},
+	"internal/promtest":   {}, // for tests
 	"internal/e2e":        {}, // tests only
 	"internal/app":        {"internal/", "producers/", "processors", "processors/", "sinks", "sinks/", "schemas", "schemas/"},
 	"cmd/":                {"internal/", "producers/", "processors/", "sinks/", "schemas", "schemas/"},

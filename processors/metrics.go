@@ -42,6 +42,10 @@ func NewMetrics(reg prometheus.Registerer, role string) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
 		}),
 	}
+	// From 0 on, so that the first of its kind is seen as an increase.
+	for _, reason := range []schemas.DeadReason{schemas.DeadDecode, schemas.DeadUnknownCall, schemas.DeadInvalid, schemas.DeadTooLarge} {
+		m.deadLetters.WithLabelValues(reason.String())
+	}
 	reg.MustRegister(records, m.outputs, m.deadLetters, m.duration)
 	return m
 }

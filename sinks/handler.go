@@ -66,6 +66,7 @@ func (h *Handler) Open(ctx context.Context, c stream.Claim) (stream.RangeSink, e
 	if n := present.Count(); n > 0 {
 		h.log.InfoContext(ctx, "the sink is ahead of the committed offset", "topic", of.Topic, "partition", of.Number, "committed", c.Committed, "records", n)
 	}
+	h.metrics.begins(of.Topic)
 	return &claim{h: h, of: of, present: present, verify: true}, nil
 }
 

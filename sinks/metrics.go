@@ -38,6 +38,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
+// begins makes the counts of a topic start at 0, so that the first dead letter
+// of its kind is seen as an increase.
+func (m *metrics) begins(topic string) {
+	for _, reason := range []schemas.DeadReason{schemas.DeadDecode, schemas.DeadInvalid, schemas.DeadRefused} {
+		m.deadLetters.WithLabelValues(topic, reason.String())
+	}
+}
+
 func (m *metrics) refused(topic string, reason schemas.DeadReason) {
 	m.records.WithLabelValues(topic, outcomeRefused).Inc()
 	m.deadLetters.WithLabelValues(topic, reason.String()).Inc()

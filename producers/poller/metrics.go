@@ -12,6 +12,7 @@ type Metrics struct {
 	polls    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	inFlight *prometheus.GaugeVec
+	dead     *prometheus.CounterVec
 }
 
 // NewMetrics registers the instruments with reg, unless that is nil.
@@ -34,9 +35,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "pricelake_polls_in_flight",
 			Help: "Polls being performed.",
 		}, []string{"provider"}),
+		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_poll_dead_letters_total",
+			Help: "Requests given up, by reason: polls that failed for good, and requests that are none.",
+		}, []string{"reason"}),
+	}
+	// From 0 on, so that the first of its kind is seen as an increase.
+	for _, reason := range []schemas.DeadReason{schemas.DeadAttempts, schemas.DeadTooLarge, schemas.DeadUnknownCall, schemas.DeadDecode, schemas.DeadInvalid} {
+		m.dead.WithLabelValues(reason.String())
 	}
 	if reg != nil {
-		reg.MustRegister(m.attempts, m.polls, m.duration, m.inFlight)
+		reg.MustRegister(m.attempts, m.polls, m.duration, m.inFlight, m.dead)
 	}
 	return m
 }

@@ -34,6 +34,7 @@ func (p *Poller) publish(r *stream.Record, res *result) ([]stream.Record, error)
 			return nil, err
 		}
 		records = append(records, dead)
+		p.cfg.Metrics.dead.WithLabelValues(reason.String()).Inc()
 	}
 	p.cfg.Metrics.finished(f)
 	p.report(f)
@@ -68,6 +69,7 @@ func (p *Poller) discard(r *stream.Record, request *schemas.PollRequested, reaso
 	if err != nil {
 		return nil, err
 	}
+	p.cfg.Metrics.dead.WithLabelValues(reason.String()).Inc()
 	p.cfg.Log.Warn("request discarded", "reason", reason.String(), "record", origin(r), "err", cause)
 	return []stream.Record{dead}, nil
 }

@@ -36,7 +36,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		freshness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "pricelake_freshness_seconds",
 			Help:    "Age of a price when it can be queried: from the end of the answer it was in to the acknowledged row.",
-			Buckets: prometheus.ExponentialBuckets(0.05, 2, 18),
+			Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400}, // 5 and 30 are goals
 		}),
 	}
 	reg.MustRegister(m.rows, m.failed, m.repeats, m.duration, m.freshness)
