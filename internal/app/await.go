@@ -108,7 +108,7 @@ func (a *App) await(ctx context.Context, what string, try func(context.Context) 
 			return fmt.Errorf("waiting for %s: %w", what, errors.Join(ctx.Err(), err))
 		case <-timer.C:
 		}
-		pause = min(pause*2, 5*time.Second)
+		pause = min(pause*2, 2*time.Second)
 	}
 }
 

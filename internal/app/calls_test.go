@@ -8,15 +8,11 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/producers/poller"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/sinks/lake"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // memoryLog is a topic of two partitions in memory.
 type memoryLog struct {
