@@ -58,7 +58,7 @@ func StartKafka(t testing.TB, cfg KafkaConfig) *Kafka {
 	cache, err := installed("kafka-"+kafkaVersion, "kafka.jsa")
 	need(t, err)
 	k := &Kafka{addrs: map[string]string{}}
-	k.server = &server{t: t, name: "Apache Kafka", dir: t.TempDir(), log: logFile(t, "kafka"), ready: func() error { return listens(k.Addr()) }}
+	k.server = &server{t: t, name: "Apache Kafka", dir: t.TempDir(), log: logFile(t, "kafka"), ready: k.started}
 	t.Cleanup(k.close)
 	if err := k.configure(cache, cfg); err != nil {
 		t.Fatal(err)
@@ -74,6 +74,14 @@ func (k *Kafka) Addr() string { return k.addrs["PLAINTEXT"] }
 
 // ListenerAddr is the host:port of a listener of the configuration.
 func (k *Kafka) ListenerAddr(name string) string { return k.addrs[name] }
+
+// started says nil once every listener is open: a broker opens them one by one.
+func (k *Kafka) started() error {
+	if !strings.Contains(k.lastLog(), "Kafka Server started") {
+		return errors.New("it has not said that it has started")
+	}
+	return nil
+}
 
 var versionOfKafka = regexp.MustCompile(`Kafka version: (\S+)`)
 

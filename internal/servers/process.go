@@ -32,6 +32,8 @@ type server struct {
 	argv func() []string
 	// ready says nil once the server answers.
 	ready func() error
+	// said is the length of the log at the last start.
+	said int
 
 	mu   sync.Mutex
 	proc *process
@@ -56,6 +58,12 @@ func (s *server) Log() string {
 	return string(text)
 }
 
+// lastLog is what the server has said in its present life.
+func (s *server) lastLog() string {
+	text := s.Log()
+	return text[min(s.said, len(text)):]
+}
+
 // Pid is the server's process, 0 when it does not run.
 func (s *server) Pid() int {
 	s.mu.Lock()
@@ -76,6 +84,7 @@ func (s *server) Start() {
 }
 
 func (s *server) start() error {
+	s.said = len(s.Log())
 	p, err := spawn(s.argv(), s.log)
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", s.name, err)
