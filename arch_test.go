@@ -95,6 +95,7 @@ var mayImport = map[string][]string{
 	"internal/ops":        {},
 	"internal/promtest":   {}, // for tests
 	"internal/e2e":        {}, // tests only
+	"internal/e2e/":       {},
 	"internal/app":        {"internal/", "producers/", "processors", "processors/", "sinks", "sinks/", "schemas", "schemas/"},
 	"cmd/":                {"internal/", "producers/", "processors/", "sinks/", "schemas", "schemas/"},
 }
