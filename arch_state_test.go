@@ -33,6 +33,7 @@ func TestPackagesSayWhatTheyAre(t *testing.T) {
 var stateful = map[string]string{
 	"cmd/pricelake.releaseVersion":    "the linker can set nothing else",
 	"internal/embed/embedtest.shared": "the tests of one binary share one stack",
+	"internal/servers.built":          "the tests of one binary share what they build",
 	"processors/dedupe.checkpointKey": "a key of the store, which only reads it",
 }
 

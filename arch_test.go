@@ -94,6 +94,7 @@ var mayImport = map[string][]string{
 	"internal/config":     {},
 	"internal/ops":        {},
 	"internal/promtest":   {}, // for tests
+	"internal/servers":    {},
 	"internal/e2e":        {}, // tests only
 	"internal/e2e/":       {},
 	"internal/app":        {"internal/", "producers/", "processors", "processors/", "sinks", "sinks/", "schemas", "schemas/"},

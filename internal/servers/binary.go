@@ -9,16 +9,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // Pricelake builds cmd/pricelake of this module as users get it, without cgo,
 // fetches the ClickHouse engine for it where it is not in the cache, and returns
 // its path. Without the engine the test is skipped, or fails where CI=true.
-// Building again what has not changed takes half a second.
 func Pricelake(t testing.TB) string {
 	t.Helper()
-	binary, err := Build("pricelake", "CGO_ENABLED=0")
+	binary, err := built.plain()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,17 +32,22 @@ func Pricelake(t testing.TB) string {
 // engine: for roles.
 func PricelakeRace(t testing.TB) string {
 	t.Helper()
-	binary, err := Build("pricelake-race", "CGO_ENABLED=1", "-race")
+	binary, err := built.race()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return binary
 }
 
-// Build builds cmd/pricelake into the cache under a name of the caller's, with
-// an environment variable and flags, and returns the path. Each checkout has
-// its own.
-func Build(name, env string, flags ...string) (string, error) {
+// built has each binary built once in a test process, so that one run tests one
+// state of the code.
+var built = struct{ plain, race func() (string, error) }{ //nolint:gochecknoglobals // the tests of a binary share what they build
+	sync.OnceValues(func() (string, error) { return build("pricelake", "CGO_ENABLED=0") }),
+	sync.OnceValues(func() (string, error) { return build("pricelake-race", "CGO_ENABLED=1", "-race") }),
+}
+
+// build builds cmd/pricelake into the cache; each checkout has its own there.
+func build(name, env string, flags ...string) (string, error) {
 	cache, err := cacheDir()
 	if err != nil {
 		return "", err
