@@ -131,6 +131,7 @@ func (a *App) lakeFlushes() map[string]kafka.Flush {
 		f := kafka.Flush{Rows: cfg.MaxRows, Bytes: cfg.MaxBytes, Interval: cfg.OtherFlushInterval, Linger: lakeLinger}
 		if t.Topic == schemas.TopicPrices {
 			f.Interval = cfg.FlushInterval
+			f.Apart = true // what processes of this role are added for
 		}
 		flushes[t.Topic] = f
 	}

@@ -53,13 +53,13 @@ func newMembership(c Config, group string, topics ...string) (membership, error)
 // within one membership (a fenced commit, a position the log no longer holds)
 // ends it: all workers stop, and the group is joined anew from what it has
 // committed.
-func (s membership) run(ctx context.Context) error {
+func (s membership) run(ctx context.Context) {
 	defer s.metrics.forget(s.group, nil)
 	for fails := 1; ; fails++ {
 		joined := time.Now()
 		err := s.serve(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		if time.Since(joined) > time.Minute {
 			fails = 1
@@ -67,7 +67,7 @@ func (s membership) run(ctx context.Context) error {
 		s.metrics.restarts.WithLabelValues(s.group, restartReason(err)).Inc()
 		s.log.warn("leaving the consumer group to join it anew", "err", err)
 		if !pause(ctx, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
-			return nil
+			return
 		}
 	}
 }

@@ -36,7 +36,8 @@ func (o Owner) Run(ctx context.Context, fn func(ctx context.Context, partition i
 	}
 	s.consume = false
 	s.work = func(ctx context.Context, a *assignment) { own(ctx, a, fn) }
-	return s.run(ctx)
+	s.run(ctx)
+	return nil
 }
 
 func own(ctx context.Context, a *assignment, fn func(ctx context.Context, partition int32) error) {

@@ -443,3 +443,40 @@ func TestRangeRefusesAnIntentThatIsTooLong(t *testing.T) {
 		t.Errorf("committed up to %d", at)
 	}
 }
+
+// testRangeApart: the partitions of a topic that is apart are spread evenly over
+// the processes, however those of other topics lie.
+func testRangeApart(t *testing.T, c *cluster) {
+	heavy, group := c.topic(t, 4), c.name(t)
+	topics := map[string]kafka.Flush{heavy: {Interval: time.Millisecond, Apart: true}}
+	for _, partitions := range []int32{1, 3, 4} {
+		topics[c.topic(t, partitions)] = kafka.Flush{Interval: time.Millisecond}
+	}
+	var owned [3]atomic.Int64
+	for i := range owned {
+		r := kafka.Range{Config: c.config(t), Group: group, Topics: topics}
+		start(t, func(ctx context.Context) error {
+			return r.Run(ctx, func(_ context.Context, claim stream.Claim) (stream.RangeSink, error) {
+				if claim.Topic != heavy {
+					return sinkFunc(func(stream.Batch) {}), nil
+				}
+				owned[i].Add(1)
+				return closingSink{sinkFunc(func(stream.Batch) {}), func() { owned[i].Add(-1) }}, nil
+			})
+		})
+	}
+	eventually(t, "the partitions to be spread", func() bool {
+		most, least := int64(0), int64(4)
+		for i := range owned {
+			most, least = max(most, owned[i].Load()), min(least, owned[i].Load())
+		}
+		return most == 2 && least == 1 && c.members(t, group) == 6
+	})
+}
+
+type closingSink struct {
+	sinkFunc
+	close func()
+}
+
+func (s closingSink) Close() error { s.close(); return nil }

@@ -93,6 +93,7 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"range when a commit is fenced":         testRangeFencedCommit,
 		"range waits at a revoke":               testRangeRevokeWaits,
 		"range under back-pressure":             testRangeBackPressure,
+		"range with a topic apart":              testRangeApart,
 		"range to the very end":                 testRangeIdle,
 		"range over a gap":                      testRangeGap,
 		"range stands still":                    testRangeStandsStill,

@@ -67,7 +67,8 @@ func (w Window) Run(ctx context.Context, handle stream.WindowHandler) error {
 		}
 		worker.run(ctx)
 	}
-	return s.run(ctx)
+	s.run(ctx)
+	return nil
 }
 
 func (w Window) withDefaults() Window {
