@@ -121,6 +121,8 @@ func refused(err error) error {
 		return refuse(secure.ErrForbidden, "the account lacks an ACL: `pricelake acl` prints those that every role and tool needs")
 	case strings.Contains(err.Error(), "tls alert record"): // the one place where the library says so
 		return refuse(secure.ErrTLS, "the brokers speak TLS at this port: set kafka.tls.enabled to true")
+	case errors.As(err, new(*kgo.ErrFirstReadEOF)) && strings.Contains(err.Error(), "SASL is required"):
+		return refuse(secure.ErrAuthentication, "the brokers closed the connection at the first request: if they want a login set kafka.sasl.mechanism")
 	case errors.As(err, new(*kgo.ErrFirstReadEOF)):
 		return refuse(secure.ErrTLS, "the brokers closed the connection at once: if they speak TLS at this port set kafka.tls.enabled to true, if they want a login set kafka.sasl.mechanism")
 	}

@@ -159,7 +159,7 @@ func alert(section, server string, err error) string {
 	own := section + ".cert_file and " + section + ".key_file"
 	switch {
 	case said == "certificate required":
-		return fmt.Sprintf("%s asks for a certificate of this process: name one in %s", server, own)
+		return fmt.Sprintf("%s asks for a certificate of this process that it trusts: name one in %s", server, own)
 	case said == "handshake failure":
 		return fmt.Sprintf("%s ended the TLS handshake (%s): if it asks for a certificate of this process, name one in %s", server, said, own)
 	case strings.Contains(said, "certificate"):
