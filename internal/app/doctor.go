@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -144,7 +145,8 @@ func (d *doctor) ask(ctx context.Context, area, check, remedy string, look func(
 // answer.
 func plain(err error, timeout time.Duration) string {
 	text := err.Error()
-	if errors.Is(err, context.DeadlineExceeded) {
+	var network net.Error
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout() {
 		text = fmt.Sprintf("no answer within %v (%s)", timeout, text)
 	}
 	return strings.ReplaceAll(text, "\n", "; ")
@@ -172,7 +174,7 @@ func (q question) clock(server string, ahead time.Duration) {
 	switch {
 	case ahead >= wrong:
 		q.fail(server, remedy, "its clock is %v %s this machine's", off, side)
-	case ahead >= bearable:
+	case ahead > bearable:
 		q.warn(server, remedy, "its clock is %v %s this machine's", off, side)
 	default:
 		q.ok(server, "its clock and this machine's agree to %v", max(off, time.Millisecond))

@@ -194,34 +194,57 @@ func (d *doctor) replicas(ctx context.Context, q question, admin *kafka.Admin) e
 }
 
 func (d *doctor) groups(ctx context.Context, q question, admin *kafka.Admin) error {
-	for _, g := range groupTopics() {
-		role := strings.TrimPrefix(g.group, "pricelake.")
+	// A topic of switches that is not there is a finding of its own.
+	switched, _ := d.app.roleSwitches(ctx)
+	for _, role := range PausableRoles() {
 		if !d.about(role) {
 			continue
 		}
-		group, err := admin.Group(ctx, g.group)
+		group := groupOf(role)
+		g, err := admin.Group(ctx, group)
 		if err != nil {
 			return err
 		}
-		positions, err := admin.Positions(ctx, g.group, g.topics...)
+		lag, err := d.lag(ctx, admin, group)
 		if err != nil {
 			return err
 		}
-		var lag int64
-		for _, p := range positions {
-			lag += p.Lag()
+		if text := pausedText(switched[role]); text != "" {
+			q.warn(group, "run `pricelake resume "+role+"` when the reason is gone", "%s, %s wait", text, plural(lag, "offset"))
+			continue
 		}
 		start := "start it: `pricelake run " + role + "`; if it runs, its log and /readyz say what it waits for"
 		switch {
-		case len(group.Members) > 0:
-			q.ok(g.group, "%s, %s behind", plural(len(group.Members), "member"), plural(int(lag), "offset"))
+		case len(g.Members) > 0:
+			q.ok(group, "%s, %s behind", plural(len(g.Members), "member"), plural(lag, "offset"))
 		case slices.Contains(d.options.Roles, role):
-			q.fail(g.group, start, "nobody works for it, %s wait", plural(int(lag), "offset"))
+			q.fail(group, start, "nobody works for it, %s wait", plural(lag, "offset"))
 		default:
-			q.warn(g.group, start, "nobody works for it, %s wait", plural(int(lag), "offset"))
+			q.warn(group, start, "nobody works for it, %s wait", plural(lag, "offset"))
 		}
 	}
 	return nil
+}
+
+// groupOf is the consumer group of a role.
+func groupOf(role string) string { return "pricelake." + role }
+
+// lag is how many offsets a group has not settled, 0 for one that reads nothing.
+func (d *doctor) lag(ctx context.Context, admin *kafka.Admin, group string) (int, error) {
+	var lag int64
+	for _, g := range groupTopics() {
+		if g.group != group {
+			continue
+		}
+		positions, err := admin.Positions(ctx, group, g.topics...)
+		if err != nil {
+			return 0, err
+		}
+		for _, p := range positions {
+			lag += p.Lag()
+		}
+	}
+	return int(lag), nil
 }
 
 // brokerClock judges the brokers' clock by the newest record that they have

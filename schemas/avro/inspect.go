@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
 )
@@ -60,4 +62,28 @@ func (c *Client) Mode(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("asking for the mode of the registry: %w", err)
 	}
 	return "", nil
+}
+
+// Ahead returns how far the registry's clock is ahead of now's, to a second or
+// so: that is how exact the Date of an answer is. ok is false without one.
+func (c *Client) Ahead(ctx context.Context, now func() time.Time) (ahead time.Duration, ok bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/mode", nil)
+	if err != nil {
+		return 0, false, fmt.Errorf("asking the registry for its time: %w", err)
+	}
+	asked := now()
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, false, fmt.Errorf("asking the registry for its time: %w", c.explain(ctx, err))
+	}
+	trip := now().Sub(asked)
+	if err := resp.Body.Close(); err != nil {
+		return 0, false, fmt.Errorf("asking the registry for its time: %w", err)
+	}
+	date, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return 0, false, nil //nolint:nilerr // a server without a clock need send none
+	}
+	// The Date is cut to the second that it lies in.
+	return date.Add(time.Second / 2).Sub(asked.Add(trip / 2)), true, nil
 }

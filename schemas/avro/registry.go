@@ -23,6 +23,7 @@ const (
 // known schemas are read while the registry is down.
 type Client struct {
 	url      string // for messages
+	http     *http.Client
 	registry *sr.Client
 
 	mu      sync.Mutex
@@ -47,13 +48,12 @@ func NewClient(address string, options ...Options) (*Client, error) {
 	for _, given := range options {
 		o = given
 	}
-	registry, err := sr.NewClient(
-		sr.UserAgent("pricelake"), sr.URLs(u.String()),
-		sr.HTTPClient(&http.Client{Timeout: requestTimeout, Transport: newTransport(o, u.Scheme == "https", requestTimeout)}))
+	client := &http.Client{Timeout: requestTimeout, Transport: newTransport(o, u.Scheme == "https", requestTimeout)}
+	registry, err := sr.NewClient(sr.UserAgent("pricelake"), sr.URLs(u.String()), sr.HTTPClient(client))
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the schema registry at %s: %w", u, err)
 	}
-	return &Client{url: u.String(), registry: registry, schemas: make(map[int]*cached)}, nil
+	return &Client{url: u.String(), http: client, registry: registry, schemas: make(map[int]*cached)}, nil
 }
 
 // Register makes the schema a version of the subject and returns its id; a
