@@ -19,6 +19,11 @@ func TestSecured(t *testing.T) {
 	must(t, err)
 	_, err = r.admin.CreateTopic(t.Context(), 1, 1, nil, elsewhere)
 	must(t, err)
+	t.Run("pipeline", func(t *testing.T) {
+		p := r.newPipeline(t)
+		p.run()
+		p.tools()
+	})
 	t.Run("logins", func(t *testing.T) { r.logins(t) })
 	t.Run("renewal", func(t *testing.T) { r.renewal(t) })
 	t.Run("matrix", func(t *testing.T) { r.matrix(t, acls) })
