@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -100,11 +101,32 @@ func TestDoctor(t *testing.T) {
 	for _, area := range areas() {
 		finds(t, d, VerdictOK, area)
 	}
+	documented(t, d)
 	finds(t, r.examine("lake"), VerdictFail, "groups", "pricelake.lake", "→ start it: `pricelake run lake`")
 
 	t.Run("topics", func(t *testing.T) { r.topicsOff(t) })
 	t.Run("lake", func(t *testing.T) { r.lakeOff(t, server) })
 	t.Run("accounts", func(t *testing.T) { r.accountsOff(t) })
+}
+
+// documented fails when a check is not in the table of docs/doctor.md.
+func documented(t *testing.T, d Diagnosis) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/doctor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range d.Findings {
+		found := false
+		for line := range strings.Lines(string(text)) {
+			area, rest, _ := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+			checks, _, _ := strings.Cut(rest, " | ")
+			found = found || area == f.Area && slices.Contains(strings.Split(checks, ", "), f.Check)
+		}
+		if !found {
+			t.Errorf("docs/doctor.md does not say what check %s of %s is about", f.Check, f.Area)
+		}
+	}
 }
 
 // registerOld registers an earlier version of the schema of prices, one that
