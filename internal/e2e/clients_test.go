@@ -57,15 +57,17 @@ func script(t *testing.T, u *up, name string, args ...string) string {
 func TestStockClients(t *testing.T) {
 	t.Parallel()
 	python(t)
-	u := startUp(t, t.TempDir(), "--demo")
-	eventually(t, 30*time.Second, "something in every topic", func() error {
-		rows, err := u.query("SELECT (SELECT count() FROM prices) > 100 AND (SELECT count() FROM prices_rejected) > 0 AND (SELECT count() FROM dead_letters) > 0 AS ok")
-		if err == nil && fmt.Sprint(rows[0]["ok"]) != "1" {
-			err = fmt.Errorf("%v", rows)
-		}
-		return err
+	everywhere(t, func(t *testing.T, s *site) {
+		u := s.start("--demo")
+		eventually(t, 60*time.Second, "something in every topic", func() error {
+			rows, err := u.query("SELECT (SELECT count() FROM prices) > 100 AND (SELECT count() FROM prices_rejected) > 0 AND (SELECT count() FROM dead_letters) > 0 AS ok")
+			if err == nil && fmt.Sprint(rows[0]["ok"]) != "1" {
+				err = fmt.Errorf("%v", rows)
+			}
+			return err
+		})
+		t.Log(script(t, u, "clients.py"))
 	})
-	t.Log(script(t, u, "clients.py"))
 }
 
 // againstLibrdkafka compares every committed record of prices.v1, as librdkafka

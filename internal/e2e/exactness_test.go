@@ -24,7 +24,11 @@ import (
 func TestExactness(t *testing.T) {
 	t.Parallel()
 	texts := corpusDecimals(t)
-	u := startUp(t, t.TempDir(), "--catalog", quietCatalog(t))
+	everywhere(t, func(t *testing.T, s *site) { exactness(t, s.start("--catalog", quietCatalog(t)), texts) })
+}
+
+func exactness(t *testing.T, u *up, texts []string) {
+	t.Helper()
 	client, err := avro.NewClient(u.Ready.Registry)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +73,7 @@ func TestExactness(t *testing.T) {
 	if err := kafka.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 20*time.Second, "every number is a row", func() error { return atLeast(u, int64(len(texts))) })
+	eventually(t, 60*time.Second, "every number is a row", func() error { return atLeast(u, int64(len(texts))) })
 	exact := 0
 	for _, row := range u.mustQuery("SELECT trade_id, toString(price) AS price, toString(bid) AS bid, toString(ask) AS ask, toString(size) AS size, bitTest(quality, 0) AS rounded FROM prices") {
 		c := cells(row)

@@ -77,6 +77,10 @@ func (e *ecb) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // revision.
 func TestHistoryPolledAgainAndAgain(t *testing.T) {
 	t.Parallel()
+	everywhere(t, history)
+}
+
+func history(t *testing.T, s *site) {
 	bank := newECB()
 	server := httptest.NewServer(bank)
 	t.Cleanup(server.Close)
@@ -94,10 +98,9 @@ calls:
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	values := int64(len(bank.rates))
 
-	u := startUp(t, dir, "--catalog", file)
+	u := s.start("--catalog", file)
 	polled(t, bank, 7)
 	everyValueOnce(u, values)
 	retention(t, u)
@@ -105,7 +108,7 @@ calls:
 	if _, err := u.Stop(); err != nil {
 		t.Fatalf("%v\n%s", err, u.Stderr())
 	}
-	u = startUp(t, dir, "--catalog", file)
+	u = s.start("--catalog", file)
 	polled(t, bank, 10)
 	if n := bank.polls.Load(); n < 20 {
 		t.Fatalf("the history was polled %d times", n)
@@ -138,7 +141,7 @@ func polled(t *testing.T, bank *ecb, more int64) {
 // adds none.
 func everyValueOnce(u *up, want int64) {
 	u.t.Helper()
-	eventually(u.t, 30*time.Second, "every value", func() error { return atLeast(u, want) })
+	eventually(u.t, 60*time.Second, "every value", func() error { return atLeast(u, want) })
 	if out, err := u.tool("verify", "--wait", "--topic", "responses.v1", "--topic", "prices.v1"); err != nil {
 		u.t.Errorf("verify: %v\n%s", err, out)
 	}

@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,23 +13,18 @@ import (
 // that operators look at first.
 func metricsAreWellNamed(u *up) {
 	u.t.Helper()
-	resp, err := http.Get(u.Ready.Admin + "/metrics")
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	problems, err := promlint.New(bytes.NewReader(body)).Lint()
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	for _, p := range problems {
-		if strings.HasPrefix(p.Metric, "pricelake_") {
-			u.t.Errorf("metric %s: %s", p.Metric, p.Text)
+	var body []byte
+	for _, text := range u.metrics() {
+		problems, err := promlint.New(strings.NewReader(text)).Lint()
+		if err != nil {
+			u.t.Fatal(err)
 		}
+		for _, p := range problems {
+			if strings.HasPrefix(p.Metric, "pricelake_") {
+				u.t.Errorf("metric %s: %s", p.Metric, p.Text)
+			}
+		}
+		body = append(body, text...)
 	}
 	for _, name := range []string{"pricelake_event_age_seconds{", "pricelake_freshness_seconds_bucket{", "pricelake_build_info{"} {
 		if !bytes.Contains(body, []byte("\n"+name)) {
@@ -43,19 +36,25 @@ func metricsAreWellNamed(u *up) {
 	}
 }
 
-// metric sums the samples of a metric at the admin address.
+// metrics is what each process exports.
+func (u *up) metrics() []string {
+	u.t.Helper()
+	var all []string
+	for _, url := range u.Admins {
+		status, text, err := ask(url + "/metrics")
+		if err != nil || status != http.StatusOK {
+			u.t.Fatalf("%s/metrics: %v %d", url, err, status)
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+// metric sums the samples of a metric over all processes.
 func (u *up) metric(name string) float64 {
 	u.t.Helper()
-	resp, err := http.Get(u.Ready.Admin + "/metrics")
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	defer resp.Body.Close()
 	sum := 0.0
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		line := lines.Text()
+	for line := range strings.Lines(strings.Join(u.metrics(), "")) {
 		if !strings.HasPrefix(line, name+"{") && !strings.HasPrefix(line, name+" ") {
 			continue
 		}

@@ -16,54 +16,74 @@ import (
 	"time"
 )
 
-// TestRestart stops `up` with SIGTERM and starts it again: nothing is lost,
+// TestRestart stops everything with SIGTERM and starts it again: nothing is lost,
 // nothing doubled, addresses, credentials and schema ids are kept.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	// It chooses its ports itself and must come back to them. The usual ones
-	// are taken, as far as they are free: in between, somebody else would.
-	ownPorts(dir)
+	everywhere(t, func(t *testing.T, s *site) {
+		if s.real == nil {
+			choosesItsPorts(t, s)
+		}
+		u := s.start("--demo")
+		eventually(t, 60*time.Second, "a hundred prices", func() error { return atLeast(u, 100) })
+		first := u.Ready
+		ids := schemaIDs(t, u)
+		if s.real == nil {
+			refusesASecond(t, s)
+		}
+		took, err := u.Stop()
+		if err != nil || took > 25*time.Second {
+			t.Fatalf("SIGTERM: ended after %s with %v\n%s", took, err, u.Stderr())
+		}
+		t.Logf("stopped in %s", took.Round(time.Millisecond))
+
+		u = s.start("--demo")
+		if u.Ready.ClickHousePassword != first.ClickHousePassword || u.Ready.Kafka != first.Kafka || u.Ready.ClickHouseHTTP != first.ClickHouseHTTP {
+			t.Errorf("after the restart the endpoints are %+v, before %+v", u.Ready, first)
+		}
+		if again := schemaIDs(t, u); again != ids {
+			t.Errorf("schema ids: %s, before %s", again, ids)
+		}
+		before := u.number("SELECT count() AS n FROM prices")
+		if before < 100 {
+			t.Errorf("%d prices after the restart, want those from before", before)
+		}
+		pollingGoesOn(u)
+		verified(u)
+		u.exactlyOnce()
+	})
+}
+
+// choosesItsPorts has `up` choose its ports, to which it must come back. The
+// usual ones are taken, as far as they are free: in between, somebody else would.
+func choosesItsPorts(t *testing.T, s *site) {
+	t.Helper()
+	s.ownPorts = true
 	for _, usual := range []string{"9092", "8081", "9000", "8123", "8090"} {
 		if l, err := net.Listen("tcp", "127.0.0.1:"+usual); err == nil {
 			t.Cleanup(func() { _ = l.Close() })
 		}
 	}
-	u := startUp(t, dir, "--demo")
-	eventually(t, 20*time.Second, "a hundred prices", func() error { return atLeast(u, 100) })
-	first := u.Ready
-	ids := schemaIDs(t, u)
+}
 
-	second, err := tryUp(t, dir, "--demo")
+// refusesASecond starts another `up` on the same data dir.
+func refusesASecond(t *testing.T, s *site) {
+	t.Helper()
+	second, err := s.tryStart("--demo")
 	if err == nil {
 		t.Fatal("a second up on the same data dir started")
 	}
-	if msg := second.Stderr(); !strings.Contains(msg, dir) || !strings.Contains(msg, "pricelake:") {
+	if msg := second.Stderr(); !strings.Contains(msg, s.dir) || !strings.Contains(msg, "pricelake:") {
 		t.Errorf("the refusal does not name the data dir:\n%s", msg)
 	}
+}
 
-	took, err := u.Stop()
-	if err != nil || took > 10*time.Second {
-		t.Fatalf("SIGTERM: ended after %s with %v\n%s", took, err, u.Stderr())
-	}
-	t.Logf("stopped in %s", took.Round(time.Millisecond))
-
-	u = startUp(t, dir, "--demo")
-	if u.Ready.ClickHousePassword != first.ClickHousePassword || u.Ready.Kafka != first.Kafka || u.Ready.ClickHouseHTTP != first.ClickHouseHTTP {
-		t.Errorf("after the restart the endpoints are %+v, before %+v", u.Ready, first)
-	}
-	if again := schemaIDs(t, u); again != ids {
-		t.Errorf("schema ids: %s, before %s", again, ids)
-	}
-	before := u.number("SELECT count() AS n FROM prices")
-	if before < 100 {
-		t.Errorf("%d prices after the restart, want those from before", before)
-	}
-	pollingGoesOn(u)
+// verified compares topics and tables once everything has flowed.
+func verified(u *up) {
+	u.t.Helper()
 	if out, err := u.tool("verify", "--wait"); err != nil {
-		t.Errorf("verify: %v\n%s", err, out)
+		u.t.Errorf("verify: %v\n%s", err, out)
 	}
-	u.exactlyOnce()
 }
 
 func atLeast(u *up, n int64) error { return rowsAtLeast(u, "prices", n) }
@@ -84,7 +104,7 @@ func rowsAtLeast(u *up, table string, n int64) error {
 func pollingGoesOn(u *up) {
 	u.t.Helper()
 	before := u.number("SELECT count() AS n FROM polls")
-	eventually(u.t, 30*time.Second, "polling goes on", func() error { return rowsAtLeast(u, "polls", before+20) })
+	eventually(u.t, 60*time.Second, "polling goes on", func() error { return rowsAtLeast(u, "polls", before+20) })
 }
 
 // schemaIDs is every subject with its id, as the registry tells it.
@@ -132,16 +152,16 @@ func TestKills(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
-	dir := t.TempDir()
+	s := embeddedSite(t, t.TempDir())
 
 	// The first start, three times, somewhere in the middle of it.
 	for range 3 {
-		u, _ := launch(t, dir, "--demo")
+		u, _ := s.launchUp("--demo")
 		time.Sleep(time.Duration(20+rng.IntN(500)) * time.Millisecond)
 		u.Kill()
 	}
 	for kill := range 17 {
-		u := startUp(t, dir, "--demo")
+		u := s.start("--demo")
 		busy := startQueries(u)
 		if kill%3 == 0 {
 			waitForInsert(t, u)
@@ -152,18 +172,48 @@ func TestKills(t *testing.T) {
 		time.Sleep(time.Duration(rng.IntN(200)) * time.Millisecond)
 	}
 
-	u := startUp(t, dir, "--demo")
+	u := s.start("--demo")
 	pollingGoesOn(u)
-	if out, err := u.tool("verify", "--wait"); err != nil {
-		t.Errorf("verify: %v\n%s", err, out)
-	}
+	verified(u)
 	u.exactlyOnce()
 	againstLibrdkafka(t, u)
-	pids := descendants(u.cmd.Process.Pid)
+	pids := descendants(u.parts[0].cmd.Process.Pid)
 	if _, err := u.Stop(); err != nil {
 		t.Errorf("stopping: %v\n%s", err, u.Stderr())
 	}
-	noProcess(t, dir, pids)
+	noProcess(t, s.dir, pids)
+}
+
+// TestPowerFailures ends every role and every server at once with SIGKILL, at
+// random moments, and starts them again: nothing acknowledged is lost, nothing
+// doubled.
+func TestPowerFailures(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 2))
+	s := serverSite(t)
+	for kill := range 3 {
+		u := s.start("--demo")
+		if kill > 0 {
+			pollingGoesOn(u)
+		}
+		busy := startQueries(u)
+		if kill%2 == 0 {
+			waitForInsert(t, u)
+		}
+		time.Sleep(time.Duration(rng.IntN(1500)) * time.Millisecond)
+		u.Kill()
+		busy()
+	}
+	u := s.start("--demo")
+	pollingGoesOn(u)
+	verified(u)
+	u.exactlyOnce()
+	againstLibrdkafka(t, u)
+	if _, err := u.Stop(); err != nil {
+		t.Errorf("stopping: %v\n%s", err, u.Stderr())
+	}
 }
 
 // startQueries keeps a slow SELECT running until the server is gone.
