@@ -167,9 +167,9 @@ func testRangeFailingWrites(t *testing.T, c *cluster) {
 	in, group := c.topic(t, 3), c.name(t)
 	l := newLake()
 	l.intent = func(b stream.Batch) string { return fmt.Sprint(b.Records[0].Offset) }
-	var before, after atomic.Int64
+	var writes, before, after atomic.Int64
 	l.fail = func(stream.Batch) (error, error) {
-		switch rand.N(6) {
+		switch writes.Add(1) % 6 {
 		case 0:
 			before.Add(1)
 			return errors.New("injected before"), nil
