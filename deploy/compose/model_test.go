@@ -42,7 +42,7 @@ type service struct {
 	} `yaml:"depends_on"`
 	Deploy struct {
 		Resources struct {
-			Limits struct{ CPUs, Memory string }
+			Limits struct{ CPUs, Memory, Pids string }
 		}
 	}
 }
