@@ -92,6 +92,7 @@ var mayImport = map[string][]string{
 	"internal/simulator":  {"internal/ops"},
 	"internal/simulator/": {"internal/simulator", "schemas"},
 	"internal/config":     {},
+	"internal/config/":    {"internal/config"},
 	"internal/ops":        {},
 	"internal/promtest":   {}, // for tests
 	"internal/servers":    {},

@@ -82,13 +82,17 @@ func (c *cli) configured() bool {
 	return false
 }
 
+// configFile is the configuration file of this invocation, empty for none.
+func (c *cli) configFile() string {
+	if c.flags.config != "" {
+		return c.flags.config
+	}
+	return c.getenv("PRICELAKE_CONFIG")
+}
+
 // overlay applies the file, the environment and the global flags.
 func (c *cli) overlay(cfg *config.Config) error {
-	file := c.flags.config
-	if file == "" {
-		file = c.getenv("PRICELAKE_CONFIG")
-	}
-	if file != "" {
+	if file := c.configFile(); file != "" {
 		if err := cfg.ApplyFile(file); err != nil {
 			return err
 		}

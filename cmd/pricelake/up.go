@@ -43,6 +43,9 @@ and the same ones again at the next start.`,
 			if err := c.overlay(&cfg); err != nil {
 				return usageError{err}
 			}
+			if err := c.refuseServers(); err != nil {
+				return usageError{err}
+			}
 			named := cfg.DataDir != ""
 			if !named {
 				lake, demo, err := app.DataDirs(c.getenv)

@@ -2,6 +2,8 @@ package app
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/config"
@@ -96,4 +98,27 @@ func (a *App) lakeConfig(who lakeAccount) lake.Config {
 		c.Secret = s.secret("clickhouse.migrator_password", ch.MigratorPassword)
 	}
 	return c
+}
+
+// CheckFiles reads everything the configuration refers to, and reports what is
+// not there or of no use.
+func (s Settings) CheckFiles() []error {
+	var errs []error
+	c := s.Config
+	for key, ref := range map[string]config.Secret{
+		"kafka.sasl.password": c.Kafka.SASL.Password, "kafka.sasl.token": c.Kafka.SASL.Token, "registry.password": c.Registry.Password,
+		"clickhouse.password": c.ClickHouse.Password, "clickhouse.reader_password": c.ClickHouse.ReaderPassword, "clickhouse.migrator_password": c.ClickHouse.MigratorPassword,
+	} {
+		if _, err := s.secret(key, ref)(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for section, t := range map[string]config.TLS{"kafka.tls": c.Kafka.TLS, "registry.tls": c.Registry.TLS, "clickhouse.tls": c.ClickHouse.TLS} {
+		t.Enabled = true // files that are named must be there
+		if _, err := secure.NewDialer(secure.TLS(t), section, dialTimeout).Config("server:0"); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	slices.SortFunc(errs, func(x, y error) int { return strings.Compare(x.Error(), y.Error()) })
+	return errs
 }

@@ -11,12 +11,12 @@ import (
 // Config is the configuration of a process: every role reads its part. Values
 // come from Default, then a file, then PRICELAKE_… variables, then flags.
 type Config struct {
-	// Instance names this process among those of its roles; the same after a
-	// restart, it lets a successor end at once what was left open. No two
-	// processes that run at the same time may share it.
+	// Name of this process among those of its roles. The same after a restart,
+	// it lets a successor end at once what was left open; no two processes that
+	// run at the same time may share it.
 	Instance string `yaml:"instance"`
-	// DataDir holds what a process keeps on disk: the deduplicator's state and,
-	// under `up`, broker, registry and lake.
+	// What a process keeps on disk: the deduplicator's state and, under `up`,
+	// broker, registry and lake.
 	DataDir    string     `yaml:"data_dir"`
 	Log        Log        `yaml:"log"`
 	Admin      Admin      `yaml:"admin"`
@@ -30,35 +30,45 @@ type Config struct {
 
 // Log configures the process' log, written to standard error.
 type Log struct {
-	Level  string `yaml:"level"`  // debug, info, warn, error
-	Format string `yaml:"format"` // text, json
+	// debug, info, warn or error.
+	Level string `yaml:"level"`
+	// text or json.
+	Format string `yaml:"format"`
 }
 
 // Admin configures the address of /metrics, /livez and /readyz.
 type Admin struct {
-	Addr string `yaml:"addr"` // host:port; port 0 takes a free one
+	// Address, host:port; port 0 takes a free one.
+	Addr string `yaml:"addr"`
 }
 
 // Poller configures the poller.
 type Poller struct {
-	InFlight int `yaml:"in_flight"` // polls under way at once in this process
-	// AllowPrivate names hosts, "host" or "host:port", that calls may reach on
-	// private or loopback addresses. All others must have public ones.
+	// Polls under way at once in this process.
+	InFlight int `yaml:"in_flight"`
+	// Hosts, "host" or "host:port", that calls may reach on private or loopback
+	// addresses. All others must have public ones.
 	AllowPrivate []string `yaml:"allow_private"`
 }
 
 // Processor configures normalizer and deduplicator.
 type Processor struct {
-	Sessions   int `yaml:"sessions"`    // transactions under way at once in this process
-	MaxRecords int `yaml:"max_records"` // in one transaction
+	// Transactions under way at once in this process.
+	Sessions int `yaml:"sessions"`
+	// Most records in one transaction.
+	MaxRecords int `yaml:"max_records"`
 }
 
 // Lake configures the ClickHouse sink.
 type Lake struct {
-	FlushInterval      time.Duration `yaml:"flush_interval"`       // prices
-	OtherFlushInterval time.Duration `yaml:"other_flush_interval"` // every other table
-	MaxRows            int           `yaml:"max_rows"`             // in one block
-	MaxBytes           int           `yaml:"max_bytes"`            // in one block
+	// Least time between two writes of a partition's prices that are not full.
+	FlushInterval time.Duration `yaml:"flush_interval"`
+	// The same for every other table.
+	OtherFlushInterval time.Duration `yaml:"other_flush_interval"`
+	// Most rows in one block.
+	MaxRows int `yaml:"max_rows"`
+	// Most bytes in one block.
+	MaxBytes int `yaml:"max_bytes"`
 	// Memory of the records that wait or are being written, over all topics.
 	// A block is cut shorter where it would not fit.
 	BufferBytes int `yaml:"buffer_bytes"`

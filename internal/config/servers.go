@@ -29,7 +29,9 @@ type Kafka struct {
 	TransactionTimeout time.Duration `yaml:"transaction_timeout"`
 }
 
-// Registry configures the schema registry (Confluent API).
+// Registry configures the schema registry (Confluent API). The scheme of its URL
+// decides whether TLS is spoken; `registry.tls.enabled` alone insists that it is
+// https.
 type Registry struct {
 	// Where the Confluent API begins, with its path if it has one, such as
 	// /apis/ccompat/v7 of Apicurio.
@@ -38,9 +40,7 @@ type Registry struct {
 	User string `yaml:"user"`
 	// Password of the account, by reference.
 	Password Secret `yaml:"password"`
-	// The scheme of the URL decides whether TLS is spoken: tls.enabled alone
-	// insists that it is https.
-	TLS TLS `yaml:"tls"`
+	TLS      TLS    `yaml:"tls"`
 }
 
 // ClickHouse configures the lake's server.

@@ -49,7 +49,7 @@ lake: {buffer_bytes: 33554432}
 func render(c *Config) string {
 	var b strings.Builder
 	for _, l := range leaves(c) {
-		b.WriteString(l.Key + " = " + text(l.value) + "\n")
+		b.WriteString(l.Key + " = " + l.Text() + "\n")
 	}
 	return b.String()
 }
