@@ -38,7 +38,7 @@ const (
 	membersInterval  = 5 * time.Second
 	retentionEvery   = time.Minute
 	lagLookTimeout   = 10 * time.Second
-	lagRecordTimeout = 2 * time.Second
+	lagRecordTimeout = 5 * time.Second
 	// lagForgotten is after how long without a look nothing is exported: an
 	// age that nobody has checked for so long is a guess.
 	lagForgotten = 30 * time.Second
