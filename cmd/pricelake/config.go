@@ -16,7 +16,7 @@ import (
 func (c *cli) configCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Show and check the configuration"}
 	var sources bool
-	print := &cobra.Command{
+	show := &cobra.Command{
 		Use:   "print",
 		Short: "Print every setting as this invocation has it",
 		Long: `Prints the configuration as a file that can be used again. Secrets are printed as
@@ -50,7 +50,7 @@ what they refer to. docs/configuration.md says what each key means.`,
 			return nil
 		},
 	}
-	print.Flags().BoolVar(&sources, "sources", false, "say behind each key where its value comes from")
+	show.Flags().BoolVar(&sources, "sources", false, "say behind each key where its value comes from")
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration without asking any server",
@@ -61,7 +61,7 @@ status is 0 when all of it can work, 3 otherwise. ` + "`pricelake doctor`" + ` a
 		Example: examples("pricelake config check --config pricelake.yaml"),
 		RunE:    func(*cobra.Command, []string) error { return c.checkConfig() },
 	}
-	cmd.AddCommand(print, check)
+	cmd.AddCommand(show, check)
 	return cmd
 }
 
