@@ -137,17 +137,17 @@ func (d *doctor) ask(ctx context.Context, area, check, remedy string, look func(
 	defer cancel()
 	q := question{d, area, check}
 	if err := look(ctx, q); err != nil {
-		q.fail("", remedyFor(err, remedy), "%s", plain(err, d.options.Timeout))
+		q.fail("", remedyFor(err, remedy), "%s", plain(err))
 	}
 }
 
 // plain is an error as people read it: a deadline is a server that did not
 // answer.
-func plain(err error, timeout time.Duration) string {
+func plain(err error) string {
 	text := err.Error()
 	var network net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout() {
-		text = fmt.Sprintf("no answer within %v (%s)", timeout, text)
+		text = "no answer in time (" + text + ")"
 	}
 	return strings.ReplaceAll(text, "\n", "; ")
 }

@@ -88,7 +88,7 @@ func (d *doctor) migrations(ctx context.Context, q question, l *lake.Lake) error
 	}
 	settings := question{d, areaClickHouse, "settings"}
 	if err := l.CheckRelied(ctx); err != nil {
-		settings.fail("", remedyFor(err, "let the account's profile change what the message names"), "%s", plain(err, d.options.Timeout))
+		settings.fail("", remedyFor(err, "let the account's profile change what the message names"), "%s", plain(err))
 		return nil
 	}
 	settings.ok("", "the account may set what delivery relies on, and every table remembers insert tokens")

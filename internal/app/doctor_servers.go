@@ -20,8 +20,8 @@ import (
 func remedyFor(err error, otherwise string) string {
 	var refused *secure.Error
 	if errors.As(err, &refused) {
-		if i := strings.LastIndex(refused.Text, ": "); i >= 0 {
-			return refused.Text[i+2:]
+		if _, remedy, ok := strings.Cut(refused.Text, ": "); ok {
+			return remedy
 		}
 		return refused.Text
 	}
@@ -53,7 +53,7 @@ func (d *doctor) dial(ctx context.Context, q question, key, addr string) bool {
 	case errors.As(err, &name):
 		q.fail(addr, "correct "+key+", or the name service of this machine", "no address for the name %q", name.Name)
 	case err != nil:
-		q.fail(addr, "start the server, or correct "+key, "%s", plain(err, d.options.Timeout))
+		q.fail(addr, "start the server, or correct "+key, "%s", plain(err))
 	default:
 		_ = conn.Close() // nothing was sent
 		q.ok(addr, "takes connections")

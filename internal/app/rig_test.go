@@ -3,10 +3,12 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -113,8 +115,22 @@ func (r *rig) applyTopics() {
 
 func (r *rig) registerSchemas() {
 	r.t.Helper()
-	if _, err := r.app("").RegisterSchemas(r.t.Context()); err != nil {
-		r.t.Fatal(err)
+	a := r.app("")
+	patiently(r.t, func() error { _, err := a.RegisterSchemas(r.t.Context()); return err })
+}
+
+// patiently asks a registry that has just been started, and takes its time with
+// first answers, until it answers.
+func patiently(t *testing.T, ask func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		err := ask()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, avro.ErrUnavailable) || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -173,4 +189,11 @@ func says(t *testing.T, a *App, want string, roles ...string) {
 		}
 	}
 	t.Fatalf("want %q of %v, /readyz says %q", want, roles, reasons)
+}
+
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
