@@ -2,12 +2,18 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
+	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
+
+// maxSeries is what one process may cost whoever stores its metrics.
+const maxSeries = 2000
 
 // metricsAreWellNamed lints what the process exports and wants the two figures
 // that operators look at first.
@@ -24,11 +30,23 @@ func metricsAreWellNamed(u *up) {
 				u.t.Errorf("metric %s: %s", p.Metric, p.Text)
 			}
 		}
+		if n := strings.Count(text, "\npricelake_"); n > maxSeries {
+			u.t.Errorf("a process has %d series, it may have %d", n, maxSeries)
+		}
 		body = append(body, text...)
 	}
 	for _, name := range []string{"pricelake_event_age_seconds{", "pricelake_freshness_seconds_bucket{", "pricelake_build_info{"} {
 		if !bytes.Contains(body, []byte("\n"+name)) {
 			u.t.Errorf("/metrics has no %s…}", name)
+		}
+	}
+	documented, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	for _, help := range regexp.MustCompile(`(?m)^# HELP (pricelake_\w+)`).FindAllSubmatch(body, -1) {
+		if !bytes.Contains(documented, fmt.Appendf(nil, "`%s`", help[1])) {
+			u.t.Errorf("docs/metrics.md does not know %s", help[1])
 		}
 	}
 	if bytes.Contains(body, []byte("instrument=")) {

@@ -50,8 +50,6 @@ func find(t testing.TB, program string) string {
 
 // Config says what a Prometheus does beside its defaults.
 type Config struct {
-	// Targets are scraped as job pricelake, host:port by the label service.
-	Targets map[string]string
 	// Rules is the text of a rules file, perhaps empty.
 	Rules string
 	// Interval is that of scrapes and of the rules; a second when zero.
@@ -60,8 +58,10 @@ type Config struct {
 
 // Server is a running Prometheus.
 type Server struct {
-	url string
-	log *bytes.Buffer
+	t       testing.TB
+	url     string
+	targets string // path of what is scraped
+	log     *bytes.Buffer
 }
 
 // Start starts a Prometheus that ends with the test.
@@ -74,6 +74,7 @@ func Start(t testing.TB, c Config) *Server {
 	}
 	write(t, filepath.Join(dir, "rules.yml"), c.Rules)
 	write(t, filepath.Join(dir, "prometheus.yml"), c.yaml())
+	write(t, filepath.Join(dir, "targets.json"), "[]")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +83,7 @@ func Start(t testing.TB, c Config) *Server {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{url: "http://" + addr, log: new(bytes.Buffer)}
+	s := &Server{t: t, url: "http://" + addr, targets: filepath.Join(dir, "targets.json"), log: new(bytes.Buffer)}
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, "--config.file="+filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+addr)
@@ -111,11 +112,30 @@ func Start(t testing.TB, c Config) *Server {
 func (c Config) yaml() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "global: {scrape_interval: %[1]s, scrape_timeout: %[1]s, evaluation_interval: %[1]s}\n", milliseconds(c.Interval))
-	b.WriteString("rule_files: [rules.yml]\nscrape_configs:\n- job_name: pricelake\n  static_configs:\n")
-	for service, target := range c.Targets {
-		fmt.Fprintf(&b, "  - targets: [%q]\n    labels: {service: %q}\n", target, service)
-	}
+	b.WriteString("rule_files: [rules.yml]\nscrape_configs:\n- job_name: pricelake\n  file_sd_configs: [{files: [targets.json], refresh_interval: 1s}]\n")
 	return b.String()
+}
+
+// Scrape replaces what is scraped as job pricelake: host:port by the label
+// service.
+func (s *Server) Scrape(targets map[string]string) {
+	s.t.Helper()
+	type group struct {
+		Targets []string          `json:"targets"`
+		Labels  map[string]string `json:"labels"`
+	}
+	groups := make([]group, 0, len(targets))
+	for service, addr := range targets {
+		groups = append(groups, group{[]string{addr}, map[string]string{"service": service}})
+	}
+	text, err := json.Marshal(groups)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	write(s.t, s.targets+".new", string(text))
+	if err := os.Rename(s.targets+".new", s.targets); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) + "ms" }
