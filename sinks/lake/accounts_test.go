@@ -100,6 +100,7 @@ func TestAccounts(t *testing.T) {
 	t.Run("writer fills", func(t *testing.T) { fill(t, writer) })
 	r.operator(t, "SYSTEM FLUSH LOGS") // makes system.query_log
 	t.Run("writer is refused", func(t *testing.T) { writerRefused(t, writer) })
+	t.Run("writer ends no query of others", func(t *testing.T) { leavesOthersAlone(t, writer, migrator) })
 	t.Run("migrator is refused", func(t *testing.T) { migratorRefused(t, migrator) })
 	t.Run("reader answers", func(t *testing.T) { readerAnswers(t, reader) })
 	t.Run("reader is refused", func(t *testing.T) { readerRefused(t, reader) })
@@ -200,6 +201,26 @@ func endsItsOwn(t *testing.T, l *Lake, s *Sink, p sinks.Partition) {
 	if err := <-done; err == nil || !contains(err, "cancelled") && !contains(err, "killed") {
 		t.Errorf("the slow query ended with %v", err)
 	}
+}
+
+// leavesOthersAlone tries to end a query of somebody else.
+func leavesOthersAlone(t *testing.T, l, other *Lake) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- slowQuery(ctx, other, "somebody's") }()
+	for ask(t, l, "SELECT count() FROM system.processes WHERE query_id = 'somebody\\'s'") != "1" {
+		select {
+		case err := <-done:
+			t.Fatalf("the slow query ended early: %v", err)
+		default:
+		}
+	}
+	refused(t, l, "attempts to kill query", "KILL QUERY WHERE query_id = 'somebody\\'s' SYNC")
+	if got := ask(t, l, "SELECT count() FROM system.processes WHERE query_id = 'somebody\\'s'"); got != "1" {
+		t.Errorf("%s of the queries run", got)
+	}
+	cancel()
+	<-done
 }
 
 func writerRefused(t *testing.T, l *Lake) {
