@@ -30,10 +30,12 @@ func (c *cli) patient(cmd *cobra.Command) *cobra.Command {
 				fmt.Fprintf(c.stderr, "pricelake: %s; trying again until %s\n", text, deadline.Format(time.TimeOnly))
 				said = text
 			}
+			pause := time.NewTimer(retryPause)
 			select {
 			case <-cmd.Context().Done():
+				pause.Stop()
 				return err
-			case <-time.After(retryPause):
+			case <-pause.C:
 			}
 		}
 	}
