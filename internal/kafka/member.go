@@ -26,7 +26,8 @@ type membership struct {
 	// budget what all of them hold together (I8).
 	queueRecords int
 	budget       *budget
-	gate         Gate // nil: always open
+	gate         Gate     // nil: always open
+	apart        []string // topics that are spread by themselves
 	// work serves one partition until a.stopping is closed, when it finishes
 	// what is in hand, or ctx ends, when it returns at once.
 	work func(ctx context.Context, a *assignment)
@@ -151,6 +152,7 @@ type commit struct {
 func (m *member) options(ctx context.Context) []kgo.Opt {
 	opts := append(readerOptions(m.cfg, m.group, m.topics...),
 		kgo.WithContext(ctx),
+		kgo.Balancers(spreadBalancer{kgo.CooperativeStickyBalancer(), m.apart}),
 		kgo.OnPartitionsAssigned(m.onAssigned),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { m.drop(ps, m.cfg.DrainTimeout, false) }),
 		// Lost partitions may have an owner already: nothing is finished.

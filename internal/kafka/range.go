@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/stream"
@@ -47,10 +46,10 @@ type Flush struct {
 	// Linger is how long the first record after a quiet Interval waits for
 	// company.
 	Linger time.Duration
-	// Apart spreads the topic's partitions over the processes by themselves,
-	// through a membership of their own. Those of all other topics are spread
-	// together, by their number: the partitions of a topic that makes most of
-	// the load could all be one process'.
+	// Apart spreads the topic's partitions over the processes by themselves.
+	// Those of all other topics are spread together, by their number: the
+	// partitions of a topic that makes most of the load could all be one
+	// process'.
 	Apart bool
 }
 
@@ -91,11 +90,16 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 	if perSecond == 0 {
 		perSecond = 4
 	}
-	s, err := newMembership(r.Config, r.Group)
+	s, err := newMembership(r.Config, r.Group, slices.Sorted(maps.Keys(r.Topics))...)
 	if err != nil {
 		return err
 	}
 	s.gate = r.Gate
+	for _, topic := range s.topics {
+		if r.Topics[topic].Apart {
+			s.apart = append(s.apart, topic)
+		}
+	}
 	if r.BufferBytes > 0 {
 		s.budget = newBudget(int(r.BufferBytes))
 	}
@@ -110,31 +114,8 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 		}
 		w.run(ctx)
 	}
-	var members sync.WaitGroup
-	for _, topics := range r.memberships() {
-		s := s
-		s.topics = topics
-		members.Go(func() { s.run(ctx) })
-	}
-	members.Wait()
+	s.run(ctx)
 	return nil
-}
-
-// memberships returns the topics of each membership this process has.
-func (r Range) memberships() [][]string {
-	var all [][]string
-	var together []string
-	for _, topic := range slices.Sorted(maps.Keys(r.Topics)) {
-		if r.Topics[topic].Apart {
-			all = append(all, []string{topic})
-		} else {
-			together = append(together, topic)
-		}
-	}
-	if len(together) > 0 {
-		all = append(all, together)
-	}
-	return all
 }
 
 func (r Range) validate() error {

@@ -470,7 +470,7 @@ func testRangeApart(t *testing.T, c *cluster) {
 		for i := range owned {
 			most, least = max(most, owned[i].Load()), min(least, owned[i].Load())
 		}
-		return most == 2 && least == 1 && c.members(t, group) == 6
+		return most == 2 && least == 1 && c.members(t, group) == 3
 	})
 }
 
