@@ -104,12 +104,21 @@ func (c *cli) diagnosisTable(d app.Diagnosis) {
 	t.Style().Color.Header = text.Colors{text.Bold}
 	const others = 45 // columns of the table beside the finding
 	width := max(c.out.width-others, 30)
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 4, WidthMax: width, WidthMaxEnforcer: text.WrapSoft}})
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 4, WidthMax: width, WidthMaxEnforcer: wrapLines}})
 	t.AppendHeader(table.Row{header[0], header[1], header[2], header[4]})
 	for _, f := range d.Findings {
 		t.AppendRow(table.Row{c.verdict(f.Verdict), f.Area, f.Check, finding(f)})
 	}
 	fmt.Fprintln(c.out.w, t.Render())
+}
+
+// wrapLines wraps each line by itself; the library would join them.
+func wrapLines(cell string, width int) string {
+	lines := strings.Split(cell, "\n")
+	for i, line := range lines {
+		lines[i] = text.WrapSoft(line, width)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (c *cli) verdict(v app.Verdict) string {
