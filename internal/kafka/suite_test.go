@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pricelake/pricelake/internal/kafka"
+	"github.com/pricelake/pricelake/internal/servers"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -39,18 +40,27 @@ type cluster struct {
 	asker  *kafka.Admin
 }
 
-// TestBroker runs the conformance suite against the broker the product embeds,
-// and against those of PRICELAKE_TEST_BROKERS if that is set.
+// TestBroker runs the conformance suite against the broker the product embeds
+// and against Apache Kafka: the brokers of PRICELAKE_TEST_BROKERS if that is set,
+// else one of its own.
 func TestBroker(t *testing.T) {
 	t.Run("kfake", func(t *testing.T) {
 		t.Parallel()
 		conform(t, newFake)
 	})
-	if brokers := os.Getenv("PRICELAKE_TEST_BROKERS"); brokers != "" {
-		t.Run("real", func(t *testing.T) {
-			conform(t, func(*testing.T) *cluster { return &cluster{brokers: strings.Split(brokers, ",")} })
-		})
-	}
+	t.Run("Apache Kafka", func(t *testing.T) {
+		t.Parallel()
+		brokers := os.Getenv("PRICELAKE_TEST_BROKERS")
+		if brokers == "" {
+			if testing.Short() {
+				t.Skip("starts a broker: not with -short")
+			}
+			k := servers.StartKafka(t, servers.KafkaConfig{})
+			t.Logf("Apache Kafka %s", k.Version())
+			brokers = k.Addr()
+		}
+		conform(t, func(*testing.T) *cluster { return &cluster{brokers: strings.Split(brokers, ",")} })
+	})
 }
 
 func newFake(t *testing.T) *cluster {
