@@ -1,4 +1,4 @@
-.PHONY: build test race lint up fuzz bench clean
+.PHONY: build test race lint up services stop-services fuzz bench clean
 
 build: ## the binary, without cgo
 	CGO_ENABLED=0 go build -o bin/pricelake ./cmd/pricelake
@@ -14,6 +14,12 @@ lint:
 
 up: build ## everything embedded, against the built-in simulator
 	bin/pricelake up --demo
+
+services: ## Apache Kafka, Apicurio Registry and ClickHouse on the usual ports, for roles that run on their own
+	.ci/services start
+
+stop-services: ## what they hold is kept
+	.ci/services stop
 
 fuzz: ## every fuzz target for a short while
 	.ci/fuzz 20s

@@ -69,7 +69,7 @@ func (s *site) tryStart(args ...string) (*up, error) {
 }
 
 // startPatience is for machines whose cores are busy with other tests.
-const startPatience = 90 * time.Second
+const startPatience = 3 * time.Minute
 
 // up is a running pricelake: one process of `pricelake up`, or one for each role
 // and the servers they use.

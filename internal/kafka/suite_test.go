@@ -44,12 +44,8 @@ type cluster struct {
 // and against Apache Kafka: the brokers of PRICELAKE_TEST_BROKERS if that is set,
 // else one of its own.
 func TestBroker(t *testing.T) {
-	t.Run("kfake", func(t *testing.T) {
-		t.Parallel()
-		conform(t, newFake)
-	})
+	t.Run("kfake", func(t *testing.T) { conform(t, newFake) })
 	t.Run("Apache Kafka", func(t *testing.T) {
-		t.Parallel()
 		brokers := os.Getenv("PRICELAKE_TEST_BROKERS")
 		if brokers == "" {
 			if testing.Short() {

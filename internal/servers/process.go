@@ -15,7 +15,7 @@ import (
 
 const (
 	// startPatience is for a machine whose cores are busy with other tests.
-	startPatience = 90 * time.Second
+	startPatience = 3 * time.Minute
 	stopPatience  = 30 * time.Second
 	// shownLines of a log are enough to see why a server ended.
 	shownLines = 60
