@@ -20,10 +20,7 @@ import (
 func remedyFor(err error, otherwise string) string {
 	var refused *secure.Error
 	if errors.As(err, &refused) {
-		if _, remedy, ok := strings.Cut(refused.Text, ": "); ok {
-			return remedy
-		}
-		return refused.Text
+		return refused.Remedy
 	}
 	return otherwise
 }

@@ -78,7 +78,7 @@ type bearerSession struct{ sasl.Session }
 
 func (s bearerSession) Challenge(answer []byte) (bool, []byte, error) {
 	if len(answer) > 0 {
-		return false, nil, secure.Refuse(secure.ErrAuthentication, "the brokers refuse the token: renew what kafka.sasl.token refers to", errors.New(string(answer)))
+		return false, nil, secure.Refuse(secure.ErrAuthentication, "the brokers refuse the token", "renew what kafka.sasl.token refers to", errors.New(string(answer)))
 	}
 	return s.Session.Challenge(answer)
 }
@@ -108,23 +108,23 @@ func refused(err error) error {
 	if errors.As(err, new(*secure.Error)) {
 		return nil // explained already
 	}
-	refuse := func(kind error, text string) error { return secure.Refuse(kind, text, err) }
+	refuse := func(kind error, text, remedy string) error { return secure.Refuse(kind, text, remedy, err) }
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return refuse(secure.ErrAuthentication, "the brokers refuse the account: check kafka.sasl.user and what kafka.sasl.password (oauthbearer: kafka.sasl.token) refers to")
+		return refuse(secure.ErrAuthentication, "the brokers refuse the account", "check kafka.sasl.user and what kafka.sasl.password (oauthbearer: kafka.sasl.token) refers to")
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
-		return refuse(secure.ErrAuthentication, "the brokers have another way to log in at this port: change kafka.sasl.mechanism")
+		return refuse(secure.ErrAuthentication, "the brokers have another way to log in at this port", "change kafka.sasl.mechanism")
 	case errors.Is(err, kerr.IllegalSaslState):
-		return refuse(secure.ErrAuthentication, "the brokers do not expect SASL at this port: leave kafka.sasl.mechanism out, or take their SASL port")
+		return refuse(secure.ErrAuthentication, "the brokers do not expect SASL at this port", "leave kafka.sasl.mechanism out, or take their SASL port")
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed),
 		errors.Is(err, kerr.TransactionalIDAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return refuse(secure.ErrForbidden, "the account lacks an ACL: `pricelake acl` prints those that every role and tool needs")
+		return refuse(secure.ErrForbidden, "the account lacks an ACL", "add it: `pricelake acl` prints those that every role and tool needs")
 	case strings.Contains(err.Error(), "tls alert record"): // the one place where the library says so
-		return refuse(secure.ErrTLS, "the brokers speak TLS at this port: set kafka.tls.enabled to true")
+		return refuse(secure.ErrTLS, "the brokers speak TLS at this port", "set kafka.tls.enabled to true")
 	case errors.As(err, new(*kgo.ErrFirstReadEOF)) && strings.Contains(err.Error(), "SASL is required"):
-		return refuse(secure.ErrAuthentication, "the brokers closed the connection at the first request: if they want a login set kafka.sasl.mechanism")
+		return refuse(secure.ErrAuthentication, "the brokers closed the connection at the first request", "if they want a login set kafka.sasl.mechanism")
 	case errors.As(err, new(*kgo.ErrFirstReadEOF)):
-		return refuse(secure.ErrTLS, "the brokers closed the connection at once: if they speak TLS at this port set kafka.tls.enabled to true, if they want a login set kafka.sasl.mechanism")
+		return refuse(secure.ErrTLS, "the brokers closed the connection at once", "if they speak TLS at this port set kafka.tls.enabled to true, if they want a login set kafka.sasl.mechanism")
 	}
 	var explained *secure.Error
 	if errors.As(secure.Explain("kafka.tls", "", err), &explained) {

@@ -29,8 +29,9 @@ var (
 type Error struct {
 	// Kind is one of the errors above; errors.Is finds it.
 	Kind error
-	// Text says what is wrong and what to do, naming keys of the configuration.
-	Text string
+	// Text says what is wrong, Remedy what to do, naming keys of the
+	// configuration.
+	Text, Remedy string
 	// Cause is what the connection said; it is in the message, and errors.As
 	// finds it unless it is of the network.
 	Cause error
@@ -39,13 +40,13 @@ type Error struct {
 }
 
 // Refuse returns an Error of the kind.
-func Refuse(kind error, text string, cause error) *Error {
-	return &Error{Kind: kind, Text: text, Cause: cause}
+func Refuse(kind error, text, remedy string, cause error) *Error {
+	return &Error{Kind: kind, Text: text, Remedy: remedy, Cause: cause}
 }
 
-// Error returns kind, text and cause.
+// Error returns kind, text, remedy and cause.
 func (e *Error) Error() string {
-	text := e.Kind.Error() + ": " + e.Text
+	text := e.Kind.Error() + ": " + e.Text + ": " + e.Remedy
 	if e.Cause != nil {
 		text += " (" + e.Cause.Error() + ")"
 	}
@@ -68,8 +69,6 @@ func (e *Error) Unwrap() []error {
 // have worked before, and the connection broke in the handshake.
 func (e *Error) Temporary() bool { return e.passing }
 
-func (d *Dialer) fault(text string, cause error) error { return Refuse(ErrTLS, text, cause) }
-
 // Explain is the function Explain for the dialer's section.
 func (d *Dialer) Explain(addr string, err error) error { return Explain(d.section, addr, err) }
 
@@ -84,14 +83,14 @@ func Explain(section, addr string, err error) error {
 	if addr != "" {
 		server = addr
 	}
-	if text := certificate(section, server, err); text != "" {
-		return Refuse(ErrTLS, text, nil)
+	if text, remedy := certificate(section, server, err); text != "" {
+		return Refuse(ErrTLS, text, remedy, nil)
 	}
-	if text := alert(section, server, err); text != "" {
-		return Refuse(ErrTLS, text, nil)
+	if text, remedy := alert(section, server, err); text != "" {
+		return Refuse(ErrTLS, text, remedy, nil)
 	}
 	if errors.As(err, new(tls.RecordHeaderError)) {
-		return Refuse(ErrTLS, fmt.Sprintf("%s does not speak TLS at this port: take its TLS port, or set %s.enabled to false", server, section), err)
+		return Refuse(ErrTLS, server+" does not speak TLS at this port", fmt.Sprintf("take its TLS port, or set %s.enabled to false", section), err)
 	}
 	return err
 }
@@ -108,32 +107,33 @@ func (d *Dialer) handshake(addr string, err error) error {
 		what = "did not answer the TLS handshake in time"
 	}
 	return &Error{Kind: ErrTLS, Cause: err, passing: d.worked.Load(),
-		Text: fmt.Sprintf("%s %s: if it does not speak TLS at this port, take its TLS port or set %s.enabled to false", addr, what, d.section)}
+		Text: addr + " " + what, Remedy: fmt.Sprintf("if it does not speak TLS at this port, take its TLS port or set %s.enabled to false", d.section)}
 }
 
-// certificate explains why the server's certificate is not taken; empty when err
-// is not about it.
-func certificate(section, server string, err error) string {
+// certificate explains why the server's certificate is not taken; the text is
+// empty when err is not about it.
+func certificate(section, server string, err error) (text, remedy string) {
 	var invalid x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && time.Now().Before(invalid.Cert.NotBefore):
-		return fmt.Sprintf("the certificate of %s (%s) is valid only from %s: is the clock of this machine right?", server, invalid.Cert.Subject, day(invalid.Cert.NotBefore))
+		return fmt.Sprintf("the certificate of %s (%s) is valid only from %s", server, invalid.Cert.Subject, day(invalid.Cert.NotBefore)), "look at the clock of this machine"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Sprintf("the certificate of %s (%s) expired on %s: renew it there", server, invalid.Cert.Subject, day(invalid.Cert.NotAfter))
+		return fmt.Sprintf("the certificate of %s (%s) expired on %s", server, invalid.Cert.Subject, day(invalid.Cert.NotAfter)), "renew it there"
 	case errors.As(err, &invalid):
-		return fmt.Sprintf("the certificate of %s cannot be used: %s", server, invalid.Error())
+		return fmt.Sprintf("the certificate of %s cannot be used: %s", server, invalid.Error()), "give the server another one"
 	case errors.As(err, &unknown):
 		issuer := ""
 		if unknown.Cert != nil {
 			issuer = fmt.Sprintf(" (%s)", unknown.Cert.Issuer)
 		}
-		return fmt.Sprintf("the certificate of %s is signed by an authority that is not known here%s: name the authority's PEM file in %s.ca_file", server, issuer, section)
+		return fmt.Sprintf("the certificate of %s is signed by an authority that is not known here%s", server, issuer), fmt.Sprintf("name the authority's PEM file in %s.ca_file", section)
 	case errors.As(err, &host):
-		return fmt.Sprintf("the certificate of %s is not for the name %q but for %s: connect by such a name, or name it in %s.server_name", server, host.Host, strings.Join(names(host.Certificate), ", "), section)
+		return fmt.Sprintf("the certificate of %s is not for the name %q but for %s", server, host.Host, strings.Join(names(host.Certificate), ", ")),
+			fmt.Sprintf("connect by such a name, or name it in %s.server_name", section)
 	}
-	return ""
+	return "", ""
 }
 
 func names(c *x509.Certificate) []string {
@@ -150,24 +150,24 @@ func names(c *x509.Certificate) []string {
 // alert explains what the server said before it hung up; empty when it said
 // nothing. The texts are those of RFC 8446 as crypto/tls writes them, the only
 // place where it shows an alert.
-func alert(section, server string, err error) string {
+func alert(section, server string, err error) (text, remedy string) {
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != "remote error" {
-		return ""
+		return "", ""
 	}
 	said := strings.TrimPrefix(op.Err.Error(), "tls: ")
 	own := section + ".cert_file and " + section + ".key_file"
 	switch {
 	case said == "certificate required":
-		return fmt.Sprintf("%s asks for a certificate of this process that it trusts: name one in %s", server, own)
+		return server + " asks for a certificate of this process that it trusts", "name one in " + own
 	case said == "handshake failure":
-		return fmt.Sprintf("%s ended the TLS handshake (%s): if it asks for a certificate of this process, name one in %s", server, said, own)
+		return fmt.Sprintf("%s ended the TLS handshake (%s)", server, said), "if it asks for a certificate of this process, name one in " + own
 	case strings.Contains(said, "certificate"):
-		return fmt.Sprintf("%s does not take the certificate of this process, or got none (%s): check %s, and that the server trusts who signed it", server, said, own)
+		return fmt.Sprintf("%s does not take the certificate of this process, or got none (%s)", server, said), "check " + own + ", and that the server trusts who signed it"
 	case said == "protocol version not supported":
-		return server + " speaks no TLS version that this process does (1.2 or later): update or configure the server"
+		return server + " speaks no TLS version that this process does (1.2 or later)", "update or configure the server"
 	case said == "unrecognized name":
-		return fmt.Sprintf("%s has no certificate for the name asked for: check %s.server_name", server, section)
+		return server + " has no certificate for the name asked for", fmt.Sprintf("check %s.server_name", section)
 	}
-	return fmt.Sprintf("%s ended the TLS handshake: %s", server, said)
+	return fmt.Sprintf("%s ended the TLS handshake (%s)", server, said), "look at the server's log"
 }

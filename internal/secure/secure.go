@@ -107,11 +107,11 @@ func (d *Dialer) Config(addr string) (*tls.Config, error) {
 func (d *Dialer) authorities() (*x509.CertPool, error) {
 	pem, err := os.ReadFile(d.tls.CAFile)
 	if err != nil {
-		return nil, d.fault(fmt.Sprintf("%s.ca_file cannot be read", d.section), err)
+		return nil, Refuse(ErrTLS, d.section+".ca_file cannot be read", "correct its path, or let this process read it", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, d.fault(fmt.Sprintf("%s.ca_file: there is no certificate in %s: write PEM, with BEGIN CERTIFICATE", d.section, d.tls.CAFile), nil)
+		return nil, Refuse(ErrTLS, fmt.Sprintf("there is no certificate in %s, which is %s.ca_file", d.tls.CAFile, d.section), "write PEM, with BEGIN CERTIFICATE", nil)
 	}
 	return pool, nil
 }
@@ -121,10 +121,10 @@ func (d *Dialer) authorities() (*x509.CertPool, error) {
 func (d *Dialer) own() (tls.Certificate, error) {
 	own, err := tls.LoadX509KeyPair(d.tls.CertFile, d.tls.KeyFile)
 	if err != nil {
-		return own, d.fault(fmt.Sprintf("%s.cert_file and %s.key_file cannot be used", d.section, d.section), err)
+		return own, Refuse(ErrTLS, fmt.Sprintf("%s.cert_file and %s.key_file cannot be used", d.section, d.section), "name PEM files of a certificate and of its own key", err)
 	}
 	if now := time.Now(); now.After(own.Leaf.NotAfter) {
-		return own, d.fault(fmt.Sprintf("the certificate in %s.cert_file (%s) expired on %s: renew it", d.section, d.tls.CertFile, day(own.Leaf.NotAfter)), nil)
+		return own, Refuse(ErrTLS, fmt.Sprintf("the certificate in %s.cert_file (%s) expired on %s", d.section, d.tls.CertFile, day(own.Leaf.NotAfter)), "renew it", nil)
 	}
 	return own, nil
 }

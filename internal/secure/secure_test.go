@@ -117,7 +117,7 @@ func TestTLS(t *testing.T) {
 	f("mutual with an expired one", TLS{CAFile: ours.File, CertFile: dead.CertFile, KeyFile: dead.KeyFile}, mutual, "kafka.tls.cert_file", "expired on", "renew it")
 	f("key of another certificate", TLS{CertFile: client.CertFile, KeyFile: stranger.KeyFile}, mutual, "kafka.tls.cert_file and kafka.tls.key_file cannot be used")
 	f("no file", TLS{CAFile: "/nonexistent.pem"}, plain, "kafka.tls.ca_file cannot be read", "no such file")
-	f("no PEM", TLS{CAFile: filepath.Join("secure.go")}, plain, "kafka.tls.ca_file: there is no certificate in secure.go")
+	f("no PEM", TLS{CAFile: filepath.Join("secure.go")}, plain, "there is no certificate in secure.go, which is kafka.tls.ca_file")
 }
 
 // TestPlain connects without TLS, and passes on what the network says.
@@ -220,9 +220,9 @@ func TestPassing(t *testing.T) {
 
 func TestErrorKeepsItsCause(t *testing.T) {
 	cause := x509.HostnameError{Host: "h", Certificate: &x509.Certificate{}}
-	err := error(Refuse(ErrAuthentication, "no such account", cause))
+	err := error(Refuse(ErrAuthentication, "no such account", "make it", cause))
 	var host x509.HostnameError
-	if !errors.Is(err, ErrAuthentication) || !errors.As(err, &host) || err.Error() != "authentication failed: no such account ("+cause.Error()+")" {
+	if !errors.Is(err, ErrAuthentication) || !errors.As(err, &host) || err.Error() != "authentication failed: no such account: make it ("+cause.Error()+")" {
 		t.Errorf("got %v", err)
 	}
 }

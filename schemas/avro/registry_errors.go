@@ -47,7 +47,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	case status == http.StatusConflict:
 		return fmt.Errorf("%w (%s): %w", ErrIncompatible, c.url, err)
 	case strings.Contains(err.Error(), plainToTLS):
-		return secure.Refuse(secure.ErrTLS, fmt.Sprintf("the schema registry at %s speaks TLS at this port: write https in registry.url", c.url), err)
+		return secure.Refuse(secure.ErrTLS, fmt.Sprintf("the schema registry at %s speaks TLS at this port", c.url), "write https in registry.url", err)
 	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout:
 		return fmt.Errorf("%w at %s: %w", ErrUnavailable, c.url, err)
 	default:

@@ -74,9 +74,9 @@ const plainToTLS = "Client sent an HTTP request to an HTTPS server"
 func (c *Client) refused(status int, err error) error {
 	switch status {
 	case http.StatusUnauthorized:
-		return secure.Refuse(secure.ErrAuthentication, fmt.Sprintf("the schema registry at %s refuses the account: check registry.user and what registry.password refers to", c.url), err)
+		return secure.Refuse(secure.ErrAuthentication, fmt.Sprintf("the schema registry at %s refuses the account", c.url), "check registry.user and what registry.password refers to", err)
 	case http.StatusForbidden:
-		return secure.Refuse(secure.ErrForbidden, fmt.Sprintf("the schema registry at %s does not let the account in registry.user do this: roles read schemas, `schemas register` writes them", c.url), err)
+		return secure.Refuse(secure.ErrForbidden, fmt.Sprintf("the schema registry at %s does not let the account do this", c.url), "give the account in registry.user the right: roles read schemas, `schemas register` writes them", err)
 	}
 	return nil
 }

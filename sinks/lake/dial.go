@@ -68,16 +68,16 @@ const alertPacket = "unexpected packet [21]"
 // explain makes an error of a new connection one that names the key to change.
 func (l *Lake) explain(err error) error {
 	if hasCode(err, codeAuthenticationFailed) {
-		return secure.Refuse(secure.ErrAuthentication, fmt.Sprintf("ClickHouse at %s refuses the account %q: check %suser and what %spassword refers to",
-			l.config.Address, l.config.User, l.config.Account, l.config.Account), err)
+		return secure.Refuse(secure.ErrAuthentication, fmt.Sprintf("ClickHouse at %s refuses the account %q", l.config.Address, l.config.User),
+			fmt.Sprintf("check %suser and what %spassword refers to", l.config.Account, l.config.Account), err)
 	}
 	if explained := l.dialer.Explain(l.config.Address, err); errors.As(explained, new(*secure.Error)) {
 		return explained
 	}
 	silent := !l.worked.Load() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
 	if !l.dialer.Enabled() && (silent || strings.Contains(err.Error(), alertPacket)) {
-		return secure.Refuse(secure.ErrTLS, fmt.Sprintf("ClickHouse at %s ends connections at once: if it speaks TLS at this port set clickhouse.tls.enabled to true, if it speaks HTTP take the port of the native protocol",
-			l.config.Address), err)
+		return secure.Refuse(secure.ErrTLS, fmt.Sprintf("ClickHouse at %s ends connections at once", l.config.Address),
+			"if it speaks TLS at this port set clickhouse.tls.enabled to true, if it speaks HTTP take the port of the native protocol", err)
 	}
 	return err
 }
@@ -87,6 +87,6 @@ func (l *Lake) denied(err error) error {
 	if !hasCode(err, codeAccessDenied) {
 		return err
 	}
-	return secure.Refuse(secure.ErrForbidden, fmt.Sprintf("the account %q (%suser) lacks a right on ClickHouse at %s; deploy/clickhouse has the accounts with their rights",
-		l.config.User, l.config.Account, l.config.Address), err)
+	return secure.Refuse(secure.ErrForbidden, fmt.Sprintf("the account %q lacks a right on ClickHouse at %s", l.config.User, l.config.Address),
+		fmt.Sprintf("give it the right, or name another account in %suser; deploy/clickhouse has the accounts with their rights", l.config.Account), err)
 }
