@@ -191,7 +191,7 @@ func life(m manifests) []string {
 		f.unless(o.Spec.Template.Metadata.Annotations["prometheus.io/scrape"] == "true", o, "hides its metrics")
 	}
 	for _, o := range m.of("Job") {
-		f.unless(o.pod().RestartPolicy == "OnFailure", o, "does not try again")
+		f.unless(o.pod().RestartPolicy == "Never" && o.Spec.BackoffLimit > 0, o, "does not try again with a new pod, which keeps the log of the old")
 		f.unless(o.Spec.TTLSecondsAfterFinished != nil, o, "stays for ever, and cannot be applied again when it changed")
 		f.unless(slices.Contains(o.container().Args, "--wait"), o, "does not wait for its server")
 		f.unless(o.Metadata.Labels["app.kubernetes.io/component"] == "set-up", o, "is not found by the label that deletes set-up jobs")
