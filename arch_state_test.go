@@ -31,6 +31,7 @@ func TestPackagesSayWhatTheyAre(t *testing.T) {
 
 // stateful lists package variables that may change, with the reason.
 var stateful = map[string]string{
+	"cmd/pricelake.releaseCommit":     "the linker can set nothing else",
 	"cmd/pricelake.releaseVersion":    "the linker can set nothing else",
 	"internal/embed/embedtest.shared": "the tests of one binary share one stack",
 	"internal/servers.built":          "the tests of one binary share what they build",
@@ -99,6 +100,7 @@ func selector(e ast.Expr) string {
 // abrupt lists files that may end the process or panic, with the reason.
 var abrupt = map[string]string{
 	"cmd/pricelake/main.go":                   "main",
+	"internal/config/reference/main.go":       "main",
 	"internal/embed/clickhouse-child/main.go": "main",
 	"processors/dedupe/storelog.go":           "the store's logger must not return from Fatalf; its caller recovers",
 }
