@@ -31,6 +31,8 @@ type pipeline struct {
 	binary string
 	dir    string
 	common []string // environment
+
+	running []process
 }
 
 func (r *rig) newPipeline(t *testing.T) *pipeline {
@@ -99,33 +101,52 @@ func (p *pipeline) must(account string, args ...string) string {
 	return out
 }
 
-// start runs a process until the test ends; what it said is shown if the test
-// failed.
+// process is one that runs until the test ends.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	said string // file
+}
+
+// start begins a process, which stop ends.
 func (p *pipeline) start(name string, cmd *exec.Cmd) {
 	p.t.Helper()
 	said := filepath.Join(p.dir, name+".log")
 	file, err := os.Create(said)
 	must(p.t, err)
+	defer file.Close()
 	cmd.Stdout, cmd.Stderr = file, file
 	must(p.t, cmd.Start())
-	p.t.Cleanup(func() {
-		stopped := make(chan error, 1)
-		must(p.t, cmd.Process.Signal(syscall.SIGTERM))
-		go func() { stopped <- cmd.Wait() }()
-		select {
-		case err = <-stopped:
-		case <-time.After(30 * time.Second):
-			err = errors.Join(errors.New("still there 30 s after SIGTERM"), cmd.Process.Kill(), <-stopped)
-		}
-		text, _ := os.ReadFile(said) // shown as far as it can be
-		_ = file.Close()
-		if err != nil || p.t.Failed() {
-			p.t.Errorf("%s: %v\n%s", name, err, text[max(0, len(text)-4000):])
+	p.running = append(p.running, process{name, cmd, said})
+}
+
+// stop ends all processes at once. What they said is shown if the test failed,
+// and none may have been refused anything.
+func (p *pipeline) stop() {
+	var ending sync.WaitGroup
+	for _, r := range p.running {
+		ending.Go(func() {
+			_ = r.cmd.Process.Signal(syscall.SIGTERM) // Wait says how it ended
+			kill := time.AfterFunc(30*time.Second, func() { _ = r.cmd.Process.Kill() })
+			defer kill.Stop()
+			if err := r.cmd.Wait(); err != nil {
+				p.t.Errorf("%s: %v", r.name, err)
+			}
+		})
+	}
+	ending.Wait()
+	for _, r := range p.running {
+		text, err := os.ReadFile(r.said)
+		if err != nil {
+			p.t.Error(err)
 		}
 		if bytes.Contains(text, []byte("AUTHORIZATION_FAILED")) {
-			p.t.Errorf("%s was refused something\n%s", name, text)
+			p.t.Errorf("%s was refused something", r.name)
 		}
-	})
+		if p.t.Failed() {
+			p.t.Logf("%s said\n%s", r.name, text[max(0, len(text)-4000):])
+		}
+	}
 }
 
 // run sets everything up and runs every role with nothing but its ACLs.

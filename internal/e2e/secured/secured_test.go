@@ -21,9 +21,11 @@ func TestSecured(t *testing.T) {
 	must(t, err)
 	t.Run("pipeline", func(t *testing.T) {
 		p := r.newPipeline(t)
+		defer p.stop()
 		p.run()
 		p.tools()
 	})
+	t.Run("script", func(t *testing.T) { r.script(t) })
 	t.Run("logins", func(t *testing.T) { r.logins(t) })
 	t.Run("renewal", func(t *testing.T) { r.renewal(t) })
 	t.Run("matrix", func(t *testing.T) { r.matrix(t, acls) })
