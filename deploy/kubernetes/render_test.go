@@ -82,7 +82,7 @@ type spec struct {
 		Metadata struct{ Name string }
 	} `yaml:"volumeClaimTemplates"`
 	ServiceName             string `yaml:"serviceName"`
-	BackoffLimit            int  `yaml:"backoffLimit"`
+	BackoffLimit            int    `yaml:"backoffLimit"`
 	TTLSecondsAfterFinished *int   `yaml:"ttlSecondsAfterFinished"`
 	// of a PodDisruptionBudget
 	MaxUnavailable any `yaml:"maxUnavailable"`
