@@ -43,6 +43,25 @@ func installed(names ...string) (string, error) {
 	return dir, nil
 }
 
+// java is the start of a server's command line: Java, the options of this package
+// kept beside the server's data, and the classes that were prepared for it.
+func java(cache, dir, server string) ([]string, error) {
+	options := filepath.Join(dir, "jvm.options")
+	if err := os.WriteFile(options, jvmOptions, 0o600); err != nil {
+		return nil, fmt.Errorf("writing the options of Java: %w", err)
+	}
+	argv := []string{filepath.Join(cache, "java", "bin", "java"), "@" + options}
+	if archive := filepath.Join(cache, server+".jsa"); exists(archive) {
+		argv = append(argv, "-XX:SharedArchiveFile="+archive)
+	}
+	return argv, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 var errNotInstalled = errors.New("the servers of these tests are not installed; `.ci/services fetch` does it")
 
 // need skips the test for the want of a server, or fails it where CI=true and

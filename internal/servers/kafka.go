@@ -55,7 +55,7 @@ type Kafka struct {
 // StartKafka starts a broker and returns when it takes connections.
 func StartKafka(t testing.TB, cfg KafkaConfig) *Kafka {
 	t.Helper()
-	cache, err := installed("kafka-"+kafkaVersion, "kafka.jsa")
+	cache, err := installed("kafka-" + kafkaVersion)
 	need(t, err)
 	k := &Kafka{addrs: map[string]string{}}
 	k.server = &server{t: t, name: "Apache Kafka", dir: t.TempDir(), log: logFile(t, "kafka"), ready: k.started}
@@ -100,12 +100,16 @@ func (k *Kafka) configure(cache string, cfg KafkaConfig) error {
 	if err != nil {
 		return err
 	}
-	options, log4j := filepath.Join(k.dir, "jvm.options"), filepath.Join(k.dir, "log4j2.yaml")
-	if err := errors.Join(os.WriteFile(config, []byte(text), 0o600), os.WriteFile(options, jvmOptions, 0o600), os.WriteFile(log4j, log4jConfig, 0o600)); err != nil {
+	log4j := filepath.Join(k.dir, "log4j2.yaml")
+	if err := errors.Join(os.WriteFile(config, []byte(text), 0o600), os.WriteFile(log4j, log4jConfig, 0o600)); err != nil {
 		return fmt.Errorf("configuring Apache Kafka: %w", err)
 	}
-	java := slices.Concat([]string{filepath.Join(cache, "java", "bin", "java"), "@" + options, "-XX:SharedArchiveFile=" + filepath.Join(cache, "kafka.jsa"),
-		"-Dlog4j2.configurationFile=" + log4j}, cfg.JVM, []string{"-cp", filepath.Join(cache, "kafka-"+kafkaVersion, "libs", "*")})
+	start, err := java(cache, k.dir, "kafka")
+	if err != nil {
+		return err
+	}
+	java := slices.Concat(start, []string{"-Dlog4j2.configurationFile=" + log4j}, cfg.JVM,
+		[]string{"-cp", filepath.Join(cache, "kafka-"+kafkaVersion, "libs", "*")})
 	k.argv = func() []string { return append(slices.Clone(java), "kafka.Kafka", config) }
 	format := append(slices.Clone(java), "kafka.tools.StorageTool", "format", "-t", clusterID, "-c", config)
 	return formatted(filepath.Join(cache, "formatted"), filepath.Join(k.dir, "data"), append(format, cfg.Format...), cfg.Format)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -33,7 +32,7 @@ type Registry struct {
 // answers.
 func StartRegistry(t testing.TB, cfg RegistryConfig) *Registry {
 	t.Helper()
-	cache, err := installed("apicurio-"+registryVersion, "apicurio.jsa")
+	cache, err := installed("apicurio-" + registryVersion)
 	need(t, err)
 	port, err := freePort()
 	need(t, err)
@@ -43,10 +42,6 @@ func StartRegistry(t testing.TB, cfg RegistryConfig) *Registry {
 	health := "http://" + loopback(management) + "/health/ready"
 	r.server = &server{t: t, name: "Apicurio Registry", dir: t.TempDir(), log: logFile(t, "registry"), ready: func() error { return answers(health) }}
 	t.Cleanup(r.close)
-	options := filepath.Join(r.dir, "jvm.options")
-	if err := os.WriteFile(options, jvmOptions, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	properties := map[string]string{
 		"quarkus.http.host":               "127.0.0.1",
 		"quarkus.http.port":               strconv.Itoa(port),
@@ -64,7 +59,8 @@ func StartRegistry(t testing.TB, cfg RegistryConfig) *Registry {
 		properties["apicurio.datasource.url"] = "jdbc:h2:file:" + filepath.Join(r.dir, "registry")
 	}
 	maps.Copy(properties, cfg.Properties)
-	argv := []string{filepath.Join(cache, "java", "bin", "java"), "@" + options, "-XX:SharedArchiveFile=" + filepath.Join(cache, "apicurio.jsa")}
+	argv, err := java(cache, r.dir, "apicurio")
+	need(t, err)
 	for _, key := range slices.Sorted(maps.Keys(properties)) {
 		argv = append(argv, "-D"+key+"="+properties[key])
 	}
