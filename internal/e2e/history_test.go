@@ -20,10 +20,12 @@ import (
 // ecb answers like the European Central Bank: 60 business days of three
 // currencies, and the last of them as the daily feed.
 type ecb struct {
-	mu    sync.Mutex
-	days  []string
-	rates map[string]string // "2026-01-05 USD" → rate
-	polls atomic.Int64      // of the history
+	mu      sync.Mutex
+	days    []string
+	rates   map[string]string // "2026-01-05 USD" → rate
+	polls   atomic.Int64      // of the history
+	given   int               // answers, ever
+	answers []int             // their numbers since forget
 }
 
 func newECB() *ecb {
@@ -42,10 +44,56 @@ func newECB() *ecb {
 	return e
 }
 
-func (e *ecb) restate(day, currency, rate string) {
+// restate changes a value between two answers: none is given until all that came
+// of those before has flowed to its end. Of two polls under way at that moment the
+// one answered first may well be read last, which makes a revision of its own.
+func (e *ecb) restate(u *up, day, currency, rate string) {
+	u.t.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	eventually(u.t, 60*time.Second, "all answers are in the lake", func() error {
+		for _, n := range e.answers {
+			rows, err := u.query(fmt.Sprintf("SELECT 1 FROM responses WHERE position(body, '<!-- %d -->') > 0", n))
+			if err != nil || len(rows) == 0 {
+				return fmt.Errorf("answer %d: %w", n, err)
+			}
+		}
+		return nil
+	})
+	workedOff(u)
 	e.rates[day+" "+currency] = rate
+}
+
+// forget is called when nobody waits for an answer.
+func (e *ecb) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.answers = nil
+}
+
+// workedOff waits until the processors have committed everything they read.
+func workedOff(u *up) {
+	u.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(u.Ready.Kafka))
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	ctx, cancel := context.WithTimeout(u.t.Context(), 2*time.Minute)
+	defer cancel()
+	for _, role := range []string{"normalizer", "deduplicator"} {
+		eventually(u.t, 60*time.Second, role+" has worked everything off", func() error {
+			lags, err := admin.Lag(ctx, "pricelake."+role)
+			if err == nil {
+				err = lags.Error()
+			}
+			if n := lags["pricelake."+role].Lag.Total(); err == nil && n > 0 {
+				err = fmt.Errorf("%d records are left", n)
+			}
+			return err
+		})
+	}
 }
 
 func (e *ecb) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -57,6 +105,8 @@ func (e *ecb) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		e.polls.Add(1)
 	}
+	e.given++
+	e.answers = append(e.answers, e.given)
 	var b strings.Builder
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?><gesmes:Envelope xmlns:gesmes="http://www.gesmes.org/xml/2002-08-01" xmlns="http://www.ecb.int/vocabulary/2002-08-01/eurofxref"><gesmes:subject>Reference rates</gesmes:subject><gesmes:Sender><gesmes:name>European Central Bank</gesmes:name></gesmes:Sender><Cube>`)
 	for i := len(days) - 1; i >= 0; i-- {
@@ -66,7 +116,7 @@ func (e *ecb) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		b.WriteString(`</Cube>`)
 	}
-	b.WriteString(`</Cube></gesmes:Envelope>`)
+	fmt.Fprintf(&b, `</Cube></gesmes:Envelope><!-- %d -->`, e.given)
 	w.Header().Set("Content-Type", "text/xml")
 	fmt.Fprint(w, b.String())
 }
@@ -108,6 +158,7 @@ calls:
 	if _, err := u.Stop(); err != nil {
 		t.Fatalf("%v\n%s", err, u.Stderr())
 	}
+	bank.forget()
 	u = s.start("--catalog", file)
 	polled(t, bank, 10)
 	if n := bank.polls.Load(); n < 20 {
@@ -116,7 +167,7 @@ calls:
 	everyValueOnce(u, values)
 
 	last := bank.days[len(bank.days)-1]
-	bank.restate(last, "USD", "1.2345")
+	bank.restate(u, last, "USD", "1.2345")
 	polled(t, bank, 5)
 	everyValueOnce(u, values+1)
 	rows := u.mustQuery("SELECT instrument, toString(value_date) AS day, groupArray((revision, toString(price))) AS revisions FROM (SELECT * FROM prices ORDER BY revision) GROUP BY event_id, instrument, value_date HAVING count() > 1")
