@@ -101,6 +101,7 @@ func selector(e ast.Expr) string {
 var abrupt = map[string]string{
 	"cmd/pricelake/main.go":                   "main",
 	"internal/config/reference/main.go":       "main",
+	"cmd/pricelake-chaos/main.go":             "main",
 	"internal/embed/clickhouse-child/main.go": "main",
 	"processors/dedupe/storelog.go":           "the store's logger must not return from Fatalf; its caller recovers",
 }

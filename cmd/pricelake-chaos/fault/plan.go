@@ -1,0 +1,254 @@
+package fault
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Kind is a kind of fault.
+type Kind string
+
+// The kinds.
+const (
+	Kill    Kind = "kill"     // SIGKILL; the process is started again
+	KillAll Kind = "kill-all" // every process at once
+	// Failpoint is SIGKILL too; the process that is started again ends itself
+	// at a failpoint.
+	Failpoint Kind = "failpoint"
+	Freeze    Kind = "freeze"  // SIGSTOP for longer than a session lives, then SIGCONT
+	Reset     Kind = "reset"   // all connections to a server are cut
+	Stall     Kind = "stall"   // no byte goes through for a while
+	Lose      Kind = "lose"    // a request is acted on, its answer is lost
+	Trouble   Kind = "trouble" // the API misbehaves
+	Slow      Kind = "slow"    // a server runs a tenth of the time
+	Full      Kind = "full"    // the disk of a server is full
+)
+
+// Targets that are no role.
+const (
+	Broker     = "broker"
+	Registry   = "registry"
+	ClickHouse = "clickhouse"
+	API        = "api"
+)
+
+// Step is one fault of a plan.
+type Step struct {
+	At     time.Duration `json:"at"` // from the beginning
+	Kind   Kind          `json:"kind"`
+	Target string        `json:"target"`          // a process, or a server behind a proxy
+	For    time.Duration `json:"for,omitempty"`   // how long it lasts
+	Ask    string        `json:"ask,omitempty"`   // the request whose answer is lost
+	Key    int16         `json:"-"`               // its API key
+	Times  int           `json:"times,omitempty"` // how many answers are lost
+	Point  string        `json:"point,omitempty"`
+	Nth    int           `json:"nth,omitempty"` // the hit of the point that ends the process
+}
+
+// String is the step as people read it.
+func (s Step) String() string {
+	text := fmt.Sprintf("%s %s", s.Kind, s.Target)
+	if s.Ask != "" {
+		text += fmt.Sprintf(" (%d × the answer to %s)", s.Times, s.Ask)
+	}
+	if s.Point != "" {
+		text += fmt.Sprintf(" at %s, the %d. time", s.Point, s.Nth)
+	}
+	if s.For > 0 {
+		text += " for " + s.For.String()
+	}
+	return text
+}
+
+// Options say what a plan is made of.
+type Options struct {
+	Seed  uint64
+	Kills int
+	// Gap is the mean time between two steps of a plan.
+	Gap time.Duration
+	// Others is how many other faults there are for each kill, on average.
+	Others float64
+	// Processes may be killed and frozen, with how often relative to each
+	// other.
+	Processes []Process
+	// Session is how long a silent member of a consumer group lives.
+	Session time.Duration
+	// Proxied servers stand behind a proxy.
+	Proxied []string
+	// Points are taken in turns by every other kill, each as often as any other.
+	Points []Point
+	// Disks are servers with file systems of their own.
+	Disks []string
+	// Kinds, if any, are the only ones to use.
+	Kinds []Kind
+}
+
+// Process is one that a plan may end.
+type Process struct {
+	Name   string
+	Role   string
+	Weight int
+	// Freezable processes are frozen too.
+	Freezable bool
+}
+
+// Point is a failpoint and the roles that pass it.
+type Point struct {
+	Name  string
+	Roles []string
+}
+
+// Plan makes a plan. It depends on nothing but its options.
+func Plan(o Options) []Step {
+	p := planner{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 1))}
+	at := time.Duration(0)
+	for kills := 0; kills < o.Kills; {
+		at += time.Duration((0.5 + p.rng.Float64()) * float64(o.Gap) / (1 + o.Others))
+		step := p.other()
+		if p.rng.Float64()*(1+o.Others) < 1 || step.Kind == "" {
+			step = p.kill()
+			kills++
+		}
+		step.At = at.Round(time.Millisecond)
+		p.steps = append(p.steps, step)
+	}
+	return p.steps
+}
+
+type planner struct {
+	Options
+	rng   *rand.Rand
+	steps []Step
+	turn  []Point // points that have not had their turn in this round
+	odd   bool
+}
+
+// killAllOneIn kills take everything at once.
+const killAllOneIn = 20
+
+func (p *planner) kill() Step {
+	p.odd = !p.odd
+	if len(p.Points) > 0 && p.odd {
+		return p.point()
+	}
+	if p.rng.IntN(killAllOneIn) == 0 && p.uses(KillAll) {
+		return Step{Kind: KillAll, Target: "everything"}
+	}
+	return Step{Kind: Kill, Target: p.choose(func(Process) bool { return true })}
+}
+
+// maxNth bounds which hit of a point ends the process.
+const maxNth = 3
+
+// point draws a point that has not had its turn, and a process that passes it.
+func (p *planner) point() Step {
+	if len(p.turn) == 0 {
+		p.turn = slices.Clone(p.Points)
+		p.rng.Shuffle(len(p.turn), func(i, j int) { p.turn[i], p.turn[j] = p.turn[j], p.turn[i] })
+	}
+	one := p.turn[0]
+	p.turn = p.turn[1:]
+	target := p.choose(func(c Process) bool { return slices.Contains(one.Roles, c.Role) })
+	return Step{Kind: Failpoint, Target: target, Point: one.Name, Nth: 1 + p.rng.IntN(maxNth)}
+}
+
+// choose draws a process by weight.
+func (p *planner) choose(fit func(Process) bool) string {
+	total := 0
+	for _, c := range p.Processes {
+		if fit(c) {
+			total += c.Weight
+		}
+	}
+	if total == 0 {
+		return ""
+	}
+	n := p.rng.IntN(total)
+	for _, c := range p.Processes {
+		if !fit(c) {
+			continue
+		}
+		if n -= c.Weight; n < 0 {
+			return c.Name
+		}
+	}
+	return ""
+}
+
+func (p *planner) uses(k Kind) bool { return len(p.Kinds) == 0 || slices.Contains(p.Kinds, k) }
+
+// other draws a fault that is no kill; its kind is empty when there is none to
+// draw.
+func (p *planner) other() Step {
+	var may []Kind
+	for _, k := range []Kind{Freeze, Reset, Stall, Lose, Trouble, Slow, Full} {
+		possible := true
+		switch k {
+		case Reset, Stall, Lose:
+			possible = len(p.Proxied) > 0
+		case Full:
+			possible = len(p.Disks) > 0
+		}
+		if possible && p.uses(k) {
+			may = append(may, k)
+		}
+	}
+	if len(may) == 0 || p.Others <= 0 {
+		return Step{}
+	}
+	s := Step{Kind: may[p.rng.IntN(len(may))]}
+	switch s.Kind {
+	case Freeze:
+		s.Target = p.choose(func(c Process) bool { return c.Freezable })
+		s.For = p.between(p.Session/4, 2*p.Session)
+	case Slow:
+		s.Target, s.For = p.choose(func(c Process) bool { return c.Freezable }), p.between(p.Session/2, 2*p.Session)
+	case Full:
+		s.Target, s.For = p.Disks[p.rng.IntN(len(p.Disks))], p.between(p.Session, 3*p.Session)
+	case Trouble:
+		s.Target, s.For = API, p.between(500*time.Millisecond, 3*time.Second)
+	case Stall:
+		s.Target, s.For = p.server(), p.between(100*time.Millisecond, p.Session)
+	case Reset:
+		s.Target = p.server()
+	case Lose:
+		s.Target = p.server()
+		s.Times = 1 + p.rng.IntN(2)
+		s.Ask, s.Key = "INSERT", -1
+		if s.Target == Broker {
+			keys := losable()
+			s.Key = keys[p.rng.IntN(len(keys))]
+			s.Ask = kmsg.NameForKey(s.Key)
+		}
+	}
+	if s.Target == "" {
+		return Step{}
+	}
+	return s
+}
+
+func (p *planner) server() string { return p.Proxied[p.rng.IntN(len(p.Proxied))] }
+
+func (p *planner) between(low, high time.Duration) time.Duration {
+	return (low + time.Duration(p.rng.Int64N(int64(high-low)+1))).Round(time.Millisecond)
+}
+
+// losable are the requests whose lost answers matter: the broker has acted.
+func losable() []int16 {
+	return []int16{
+		kmsg.Produce.Int16(), kmsg.EndTxn.Int16(), kmsg.TxnOffsetCommit.Int16(), kmsg.OffsetCommit.Int16(),
+		kmsg.AddPartitionsToTxn.Int16(), kmsg.InitProducerID.Int16(), kmsg.JoinGroup.Int16(), kmsg.SyncGroup.Int16(), kmsg.Heartbeat.Int16(),
+	}
+}
+
+// Length is when the last step begins.
+func Length(steps []Step) time.Duration {
+	if len(steps) == 0 {
+		return 0
+	}
+	return steps[len(steps)-1].At
+}
