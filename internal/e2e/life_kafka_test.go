@@ -161,8 +161,7 @@ func oneEach(members []*proc) error {
 }
 
 // killAll ends one of the two processes of each role ten times over, as kill -9
-// does, and in between the broker and ClickHouse. Somebody else goes on in time,
-// and in the end every price is there exactly once.
+// does, and in between ClickHouse. Somebody else goes on in time, and in the end every price is there exactly once.
 func killAll(f *fleet, procs map[string][]*proc) {
 	limit := testSession + 5*time.Second
 	longest := map[string]time.Duration{}
@@ -173,20 +172,11 @@ func killAll(f *fleet, procs map[string][]*proc) {
 			longest[role] = max(longest[role], took)
 			*victim = f.run(role)
 		}
-		switch n {
-		case 3:
-			// Not by kill -9: a broker that is alone and back within its own
-			// session can skip the markers of transactions that were open
-			// (docs/operations.md), and only its administrator mends that.
-			f.real.kafka.Stop()
-			f.real.kafka.Start()
-		case 6:
+		if n == 6 {
 			f.real.clickhouse.Kill()
 			f.real.clickhouse.Start()
-		default:
-			continue
+			f.movesEverywhere(60 * time.Second)
 		}
-		f.movesEverywhere(60 * time.Second)
 	}
 	for _, role := range path {
 		f.t.Logf("%s: the slowest of ten takeovers took %s", role, longest[role].Round(10*time.Millisecond))

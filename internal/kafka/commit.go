@@ -77,6 +77,9 @@ func (a *assignment) tryCommit(ctx context.Context, next int64, metadata string)
 
 // commitResult reads the answer to a commit. A refused commit looks like a
 // success at first sight: the request has no error, only the partition has.
+// An illegal generation is no fence: a member that joins again while it commits is
+// refused until it knows the next generation, and keeps what it was not asked to
+// give up. One that the group has gone on without is unknown to it.
 func commitResult(resp *kmsg.OffsetCommitResponse, err error) error {
 	if err != nil {
 		return err
@@ -87,7 +90,7 @@ func commitResult(resp *kmsg.OffsetCommitResponse, err error) error {
 			partitions++
 			switch err := kerr.ErrorForCode(p.ErrorCode); {
 			case err == nil:
-			case errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID),
+			case errors.Is(err, kerr.UnknownMemberID),
 				errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.FencedMemberEpoch), errors.Is(err, kerr.StaleMemberEpoch):
 				return fmt.Errorf("%w: %w", errFenced, err)
 			default:
