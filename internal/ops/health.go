@@ -24,7 +24,9 @@ type Health struct {
 }
 
 // NewHealth returns a Health without checks, which is ready.
-func NewHealth() *Health { return &Health{checks: map[string]Check{}, notes: map[string]func() string{}} }
+func NewHealth() *Health {
+	return &Health{checks: map[string]Check{}, notes: map[string]func() string{}}
+}
 
 // Add registers or replaces a check.
 func (h *Health) Add(name string, c Check) {
