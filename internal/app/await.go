@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,9 @@ func withRole(ctx context.Context, role string) context.Context {
 // that hangs is asked again, and named.
 const lastTry = 10 * time.Second
 
+// sayEvery is the least time between two lines that say the same is the matter.
+const sayEvery = 10 * time.Second
+
 // bounded makes a try of await end by itself.
 func bounded(try func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
@@ -97,7 +101,7 @@ func (a *App) await(ctx context.Context, what string, try func(context.Context) 
 			return nil
 		}
 		a.waits.failed(now, err)
-		if time.Since(said) > 10*time.Second && pause > time.Second {
+		if time.Since(said) > sayEvery && pause > time.Second {
 			said = time.Now()
 			a.log.Warn("waiting", "part", role, "for", what, "err", err)
 		}
@@ -109,6 +113,34 @@ func (a *App) await(ctx context.Context, what string, try func(context.Context) 
 		case <-timer.C:
 		}
 		pause = min(pause*2, 2*time.Second)
+	}
+}
+
+// follow refreshes a view of a topic, once a period, until ctx ends. A broker that
+// is away leaves the view as it was; that is said at once, then once in a while,
+// and when it is over.
+func follow(ctx context.Context, log *slog.Logger, topic string, every time.Duration, refresh func(context.Context) error) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var said time.Time
+	stale := false // and said so
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := refresh(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && (said.IsZero() || time.Since(said) > sayEvery):
+			said, stale = time.Now(), true
+			log.Warn("view of a topic not refreshed, trying again", "topic", topic, "err", err)
+		case err == nil && stale:
+			stale = false
+			log.Info("view of a topic refreshed again", "topic", topic)
+		}
 	}
 }
 

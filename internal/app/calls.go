@@ -57,21 +57,10 @@ func newCallView(log stream.Log, decode decoder[schemas.CallDefined], logger *sl
 	}
 }
 
-// run keeps the view fresh until ctx ends. A broker that is away leaves the
-// view as it was.
+// run keeps the view fresh until ctx ends.
 func (v *callView) run(ctx context.Context) error {
-	tick := time.NewTicker(callsRefresh)
-	defer tick.Stop()
-	for {
-		if err := v.refresh(ctx); err != nil && ctx.Err() == nil {
-			v.slog.Warn("catalog not refreshed", "topic", schemas.TopicCalls, "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
+	follow(ctx, v.slog, schemas.TopicCalls, callsRefresh, v.refresh)
+	return nil
 }
 
 // refresh reads what was appended since the last refresh.

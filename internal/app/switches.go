@@ -36,25 +36,14 @@ func newSwitches(a *App) *switches {
 	return &switches{app: a, last: map[string]schemas.RoleSwitched{}, changed: make(chan struct{}), loaded: make(chan struct{})}
 }
 
-// run reads the log and keeps the view fresh until ctx ends. A broker that is
-// away leaves the view as it was.
+// run reads the log and keeps the view fresh until ctx ends.
 func (s *switches) run(ctx context.Context) error {
 	if err := s.app.await(ctx, "the switches of the roles, in "+schemas.TopicRoles, s.refresh); err != nil {
 		return s.app.stopped(ctx, err)
 	}
 	close(s.loaded)
-	tick := time.NewTicker(switchesRefresh)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if err := s.refresh(ctx); err != nil && ctx.Err() == nil {
-			s.app.log.Warn("switches of the roles not refreshed", "topic", schemas.TopicRoles, "err", err)
-		}
-	}
+	follow(ctx, s.app.log, schemas.TopicRoles, switchesRefresh, s.refresh)
+	return nil
 }
 
 // refresh reads what was appended since the last refresh.
@@ -119,11 +108,12 @@ func (s *switches) apply(last map[string]schemas.RoleSwitched) {
 	defer s.mu.Unlock()
 	for role, now := range last {
 		if before := s.last[role]; before.Paused != now.Paused {
-			what := "role resumed"
+			log := s.app.log.With("role", role, "by", now.SwitchedBy, "at", now.SwitchedAt, "reason", now.Reason)
 			if now.Paused {
-				what = "role paused: it finishes what it has in hand and takes nothing new"
+				log.Info("role paused: it finishes what it has in hand and takes nothing new")
+			} else {
+				log.Info("role resumed")
 			}
-			s.app.log.Info(what, "role", role, "by", now.SwitchedBy, "at", now.SwitchedAt, "reason", now.Reason)
 		}
 		s.last[role] = now
 	}
