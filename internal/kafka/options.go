@@ -63,9 +63,9 @@ func readerOptions(c Config, group string, topics ...string) []kgo.Opt {
 		kgo.SessionTimeout(c.SessionTimeout),
 		kgo.RebalanceTimeout(c.RebalanceTimeout),
 		// A heartbeat is how a member learns of a rebalance, and until the last
-		// one has learnt of it nobody works on the partitions that move: twice
-		// a second costs a broker nothing, the usual 3 s would be seen.
-		kgo.HeartbeatInterval(min(c.SessionTimeout/3, 500*time.Millisecond)),
+		// one has learnt of it nobody works on the partitions that move: four
+		// times a second costs a broker nothing, the usual 3 s would be seen.
+		kgo.HeartbeatInterval(min(c.SessionTimeout/3, 250*time.Millisecond)),
 		// The three loops own every commit (I1).
 		kgo.DisableAutoCommit(),
 		// Polls and revocations exclude each other: what a poll returned is
