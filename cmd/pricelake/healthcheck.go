@@ -69,7 +69,7 @@ func askHealth(ctx context.Context, adminAddr string, live bool) error {
 	if err != nil {
 		return fmt.Errorf("asking for the health of this process: %w", err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // it was only read
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}

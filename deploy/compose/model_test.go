@@ -94,7 +94,7 @@ func load(t *testing.T) project {
 }
 
 // variable is one ${NAME:-default} or ${NAME:+…}.
-var variable = regexp.MustCompile(`\$\{([A-Z_]+)(?::-([^${}]*))?`) //nolint:gochecknoglobals // compiled once
+var variable = regexp.MustCompile(`\$\{([A-Z_]+)(?::-([^${}]*))?`)
 
 // variables returns the variables of the compose file with their defaults.
 func variables(t *testing.T) map[string]string {

@@ -172,7 +172,7 @@ func (p *proc) ownsSome() (owned []int) {
 	eventually(p.f.t, 60*time.Second, p.role+" owns a partition", func() error {
 		select {
 		case <-p.exited:
-			return fmt.Errorf("it has ended: %v\n%s", p.err, tail(p.log))
+			return fmt.Errorf("%w\n%s", errors.Join(errors.New("it has ended"), p.err), tail(p.log))
 		default:
 		}
 		if owned = p.owned(); len(owned) == 0 {

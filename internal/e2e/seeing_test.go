@@ -276,8 +276,11 @@ func (w *watching) unprocessed() map[string]time.Time {
 func (w *watching) agesAreTrue(first map[string]time.Time) error {
 	const age = `pricelake_event_age_seconds{group="pricelake.lake",topic="prices.v1"}`
 	samples, err := w.prom.Query("timestamp(" + age + ") - " + age) // that is the record's timestamp
-	if err != nil || len(samples) != len(first) {
-		return fmt.Errorf("%d ages of %d partitions: %v", len(samples), len(first), err)
+	if err != nil {
+		return err
+	}
+	if len(samples) != len(first) {
+		return fmt.Errorf("%d ages of %d partitions", len(samples), len(first))
 	}
 	var wrong []string
 	for _, s := range samples {

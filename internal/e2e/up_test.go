@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
-	"testing"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/app"
@@ -47,10 +46,4 @@ func readReady(stdout io.Reader, ready chan<- app.Endpoints) {
 		}
 	}
 	discard(stdout)
-}
-
-// startUp starts `up` on a data dir and waits for its ready line.
-func startUp(t *testing.T, dir string, args ...string) *up {
-	t.Helper()
-	return embeddedSite(t, dir).start(args...)
 }

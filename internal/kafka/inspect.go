@@ -90,10 +90,10 @@ func (a *Admin) Newest(ctx context.Context, topic string) (time.Time, error) {
 	return time.UnixMilli(newest), nil
 }
 
-// Oldest release of the brokers that this package works with, and what it needs
-// of them: the version from which a request is as it must be.
+// OldestBroker is the oldest release of the brokers that this package works with.
 const OldestBroker = "2.8"
 
+// neededVersions are the versions from which requests are as they must be.
 func neededVersions() map[kmsg.Key]int16 {
 	return map[kmsg.Key]int16{
 		kmsg.Metadata:                10, // ids of topics

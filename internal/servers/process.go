@@ -101,7 +101,8 @@ func (s *server) start() error {
 		select {
 		case <-p.done:
 			return fmt.Errorf("%s ended during its start: %w\n%s", s.name, orUnknown(p.err), s.errors())
-		case <-time.After(10 * time.Millisecond):
+		default:
+			time.Sleep(10 * time.Millisecond)
 		}
 		if time.Now().After(deadline) {
 			s.Kill()
@@ -152,10 +153,12 @@ func (s *server) end(sig syscall.Signal) (inTime bool) {
 		return true
 	}
 	_ = syscall.Kill(p.pid, sig)
+	late := time.NewTimer(stopPatience)
+	defer late.Stop()
 	select {
 	case <-p.done:
 		return true
-	case <-time.After(stopPatience):
+	case <-late.C:
 		_ = syscall.Kill(p.pid, syscall.SIGKILL)
 		<-p.done
 		return false

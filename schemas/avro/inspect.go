@@ -51,17 +51,19 @@ const ReadWrite = "READWRITE"
 // Mode returns whether the registry takes schemas: READWRITE, READONLY and so on;
 // empty when it has no modes. ErrUnavailable.
 func (c *Client) Mode(ctx context.Context) (string, error) {
-	for _, r := range c.registry.Mode(ctx) {
-		if r.Err == nil {
-			return r.Mode.String(), nil
-		}
-		err := c.explain(ctx, r.Err)
-		if errors.Is(err, ErrNotFound) {
-			return "", nil
-		}
-		return "", fmt.Errorf("asking for the mode of the registry: %w", err)
+	modes := c.registry.Mode(ctx)
+	if len(modes) == 0 {
+		return "", nil
 	}
-	return "", nil
+	global := modes[0] // no subject was asked for
+	if global.Err == nil {
+		return global.Mode.String(), nil
+	}
+	err := c.explain(ctx, global.Err)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	return "", fmt.Errorf("asking for the mode of the registry: %w", err)
 }
 
 // Ahead returns how far the registry's clock is ahead of now's, to a second or

@@ -185,10 +185,7 @@ func endsItsOwn(t *testing.T, l *Lake, s *Sink, p sinks.Partition) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- slowQuery(t.Context(), l, s.prefix(p)+"1-2:1:0:202601") }()
-	for {
-		if ask(t, l, "SELECT count() FROM system.processes WHERE startsWith(query_id, 'lake:')") == "1" {
-			break
-		}
+	for ask(t, l, "SELECT count() FROM system.processes WHERE startsWith(query_id, 'lake:')") != "1" {
 		select {
 		case err := <-done:
 			t.Fatalf("the slow query ended early: %v", err)

@@ -131,7 +131,7 @@ func Proxy(t testing.TB, config *tls.Config, target string) string {
 	p := &proxy{target: target, open: map[net.Conn]bool{}}
 	p.running.Go(func() { p.accept(l) })
 	t.Cleanup(func() {
-		l.Close()
+		_ = l.Close()
 		p.closeAll()
 		p.running.Wait()
 	})
@@ -158,7 +158,7 @@ func (p *proxy) accept(l net.Listener) {
 }
 
 func (p *proxy) serve(client net.Conn) {
-	defer client.Close()
+	defer client.Close() //nolint:errcheck // pass has closed it
 	if !p.keep(client) || client.(*tls.Conn).Handshake() != nil {
 		return
 	}
@@ -175,15 +175,15 @@ func (p *proxy) serve(client net.Conn) {
 // pass copies until either side ends, and ends both.
 func pass(dst, src net.Conn) {
 	io.Copy(dst, src) //nolint:errcheck // a side that hung up is the end
-	dst.Close()
-	src.Close()
+	_ = dst.Close()
+	_ = src.Close()
 }
 
 func (p *proxy) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		c.Close()
+		_ = c.Close()
 		return false
 	}
 	p.open[c] = true
@@ -195,6 +195,6 @@ func (p *proxy) closeAll() {
 	defer p.mu.Unlock()
 	p.closed = true
 	for c := range p.open {
-		c.Close()
+		_ = c.Close()
 	}
 }
