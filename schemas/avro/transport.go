@@ -2,6 +2,7 @@ package avro
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -50,7 +51,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if port == "" {
 		port = "443"
 	}
-	addr := req.URL.Hostname() + ":" + port
+	addr := net.JoinHostPort(req.URL.Hostname(), port)
 	config, err := t.dialer.Config(addr)
 	if err != nil {
 		return nil, err

@@ -123,3 +123,29 @@ func TestTLS(t *testing.T) {
 	f("TLS to plain", "https://"+plain, trust, "does not speak TLS")
 	f("plain to TLS", strings.Replace(speaking.URL, "https", "http", 1), secure.TLS{}, "write https in registry.url")
 }
+
+// TestIPv6 reaches for a registry whose address has colons.
+func TestIPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("this machine has no IPv6: ", err)
+	}
+	defer l.Close()
+	a := securetest.NewAuthority(t, "ours")
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"schema":"\"string\""}`)
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{a.Issue("registry", time.Now().Add(time.Hour), "::1").TLS}}
+	server.Listener.Close()
+	server.Listener = l
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	client, err := NewClient("https://"+l.Addr().String(), Options{TLS: secure.TLS{CAFile: a.File}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Schema(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+}
