@@ -119,11 +119,11 @@ func (w *lagWatch) look(ctx context.Context) {
 	asked := time.Now()
 	groups, err := w.committed(ctx) // before the ends, so that a lag is never negative
 	bounds, berr := w.bounds(ctx)
-	if err = errors.Join(err, berr); err == nil {
-		err = errors.Join(w.refreshMembers(ctx, bounds), w.refreshRetention(ctx))
-	}
-	view := lagView{at: asked, retention: w.retention, members: w.members}
+	err = errors.Join(err, berr)
+	var view lagView
 	if groups != nil && bounds != nil {
+		err = errors.Join(err, w.refreshMembers(ctx, bounds), w.refreshRetention(ctx))
+		view = lagView{at: asked, retention: w.retention, members: w.members}
 		err = errors.Join(err, w.positions(ctx, &view, groups, bounds))
 		err = errors.Join(err, w.openTransactions(ctx, &view, bounds))
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -328,5 +329,48 @@ func testLagMissingTopic(t *testing.T, c *cluster) {
 	})
 	if looked.Load() {
 		t.Error("a look without one of the topics counts as a whole one")
+	}
+}
+
+// testLagLostPartition: a partition that cannot be asked hides neither who works
+// for its group nor how long others are kept.
+func testLagLostPartition(t *testing.T, c *cluster) {
+	if c.fake == nil {
+		t.Skip("a real broker loses no disk for this test")
+	}
+	there, lost, group := c.topic(t, 1), c.topic(t, 1), c.name(t)
+	c.fake.ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		req := r.(*kmsg.ListOffsetsRequest)
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, asked := range req.Topics {
+			topic := kmsg.NewListOffsetsResponseTopic()
+			topic.Topic = asked.Topic
+			for _, p := range asked.Partitions {
+				partition := kmsg.NewListOffsetsResponseTopicPartition()
+				partition.Partition = p.Partition
+				partition.Offset = 0
+				if asked.Topic == lost {
+					partition.ErrorCode = kerr.KafkaStorageError.Code
+				}
+				topic.Partitions = append(topic.Partitions, partition)
+			}
+			resp.Topics = append(resp.Topics, topic)
+		}
+		return resp, nil, true
+	})
+	reg := prometheus.NewRegistry()
+	lag := kafka.Lag{Config: c.config(t), Groups: []kafka.WatchedGroup{{Group: group, Topics: []string{there, lost}}}}
+	lag.Config.Registerer = reg
+	start(t, lag.Run)
+	for name, of := range map[string]map[string]string{
+		"pricelake_event_age_seconds":       {"group": group, "topic": there, "partition": "0"},
+		"pricelake_group_members":           {"group": group},
+		"pricelake_topic_retention_seconds": {"topic": there},
+	} {
+		eventually(t, name, func() bool {
+			_, ok := gauge(t, reg, name, of)
+			return ok
+		})
 	}
 }

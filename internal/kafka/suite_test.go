@@ -121,6 +121,7 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"lag of a cluster that is away":         testLagAway,
 		"lag names":                             testLagNames,
 		"lag without a topic":                   testLagMissingTopic,
+		"lag without a partition":               testLagLostPartition,
 		"admin":                                 testAdmin,
 		"txn":                                   testTxn,
 		"txn under faults":                      testTxnFaults,
