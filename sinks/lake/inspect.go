@@ -102,8 +102,7 @@ func (l *Lake) Migrations(ctx context.Context) (Migrations, error) {
 	return m, nil
 }
 
-// Errors of ClickHouse that say that a thing is not there, or who asks is not let
-// in.
+// Errors of ClickHouse that say that a thing is not there.
 const (
 	codeUnknownTable    = 60
 	codeUnknownDatabase = 81
