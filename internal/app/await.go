@@ -116,10 +116,10 @@ func (a *App) await(ctx context.Context, what string, try func(context.Context) 
 	}
 }
 
-// follow refreshes a view of a topic, once a period, until ctx ends. A broker that
-// is away leaves the view as it was; that is said at once, then once in a while,
-// and when it is over.
-func follow(ctx context.Context, log *slog.Logger, topic string, every time.Duration, refresh func(context.Context) error) {
+// follow refreshes what this process knows of a server, once a period, until ctx
+// ends. A server that is away leaves it as it was; that is said at once, then once
+// in a while, and when it is over.
+func follow(ctx context.Context, log *slog.Logger, what string, every time.Duration, refresh func(context.Context) error) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var said time.Time
@@ -136,10 +136,10 @@ func follow(ctx context.Context, log *slog.Logger, topic string, every time.Dura
 			return
 		case err != nil && (said.IsZero() || time.Since(said) > sayEvery):
 			said, stale = time.Now(), true
-			log.Warn("view of a topic not refreshed, trying again", "topic", topic, "err", err)
+			log.Warn("not refreshed, trying again", "what", what, "err", err)
 		case err == nil && stale:
 			stale = false
-			log.Info("view of a topic refreshed again", "topic", topic)
+			log.Info("refreshed again", "what", what)
 		}
 	}
 }

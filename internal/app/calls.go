@@ -59,7 +59,7 @@ func newCallView(log stream.Log, decode decoder[schemas.CallDefined], logger *sl
 
 // run keeps the view fresh until ctx ends.
 func (v *callView) run(ctx context.Context) error {
-	follow(ctx, v.slog, schemas.TopicCalls, callsRefresh, v.refresh)
+	follow(ctx, v.slog, "the catalog", callsRefresh, v.refresh)
 	return nil
 }
 

@@ -27,20 +27,11 @@ const countsInterval = time.Second
 // watchCounts calls each with fresh counts until ctx ends. A lake that is away
 // is no news here.
 func (a *App) watchCounts(ctx context.Context, each func(Counts)) error {
-	tick := time.NewTicker(countsInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		err := a.eachRow(ctx, countsSQL, func(c []string) {
+	follow(ctx, a.log, "the counts of rows", countsInterval, func(ctx context.Context) error {
+		return a.eachRow(ctx, countsSQL, func(c []string) {
 			each(Counts{Event: "counts", Polls: count(c[0]), Rejected: count(c[1]), DeadLetters: count(c[2]),
 				Prices: count(c[3]), Providers: count(c[4]), Newest: micros(c[5])})
 		})
-		if err != nil && ctx.Err() == nil {
-			a.log.Warn("counting rows", "err", err)
-		}
-	}
+	})
+	return nil
 }

@@ -49,8 +49,8 @@ func (b *broker) during(d time.Duration, away bool) (said string, refreshes int)
 	return b.said.String(), b.refreshes
 }
 
-// A broker that is away is said at once, again once in a while and once when it
-// is over, however often the view is refreshed.
+// A server that is away is said at once, again once in a while and once when it
+// is over, however often the server is asked.
 func TestFollowRepeatsItselfSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := new(broker)
@@ -58,7 +58,7 @@ func TestFollowRepeatsItselfSeldom(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			follow(ctx, slog.New(slog.NewTextHandler(b, nil)), "roles.v1", 500*time.Millisecond, b.refresh)
+			follow(ctx, slog.New(slog.NewTextHandler(b, nil)), "the catalog", 500*time.Millisecond, b.refresh)
 		}()
 		f := func(d time.Duration, away bool, failed, over int) {
 			t.Helper()

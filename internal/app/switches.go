@@ -42,7 +42,7 @@ func (s *switches) run(ctx context.Context) error {
 		return s.app.stopped(ctx, err)
 	}
 	close(s.loaded)
-	follow(ctx, s.app.log, schemas.TopicRoles, switchesRefresh, s.refresh)
+	follow(ctx, s.app.log, "the switches of the roles", switchesRefresh, s.refresh)
 	return nil
 }
 
