@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/pricelake/pricelake/internal/stream"
 )
+
+var topicID = [16]byte{1, 2, 3}
 
 // TestFinishedRoundTrip: whatever is finished above a commit is read back, as far
 // as the metadata of a commit reaches, and nothing else.
@@ -25,11 +28,11 @@ func TestFinishedRoundTrip(t *testing.T) {
 			}
 			at += 1 + rand.Int64N(8) // transaction markers lie between
 		}
-		text := encodeFinished(next, window)
+		text := encodeFinished(topicID, next, window)
 		if len(text) > maxMetadata {
 			t.Fatalf("%d bytes of metadata", len(text))
 		}
-		got, err := decodeFinished(text)
+		got, err := decodeFinished(topicID, text)
 		if err != nil || len(got) != len(want) {
 			t.Fatalf("%d offsets read back, want %d (%v)", len(got), len(want), err)
 		}
@@ -41,21 +44,31 @@ func TestFinishedRoundTrip(t *testing.T) {
 	}
 }
 
+// TestFinishedOfAnotherTopic: a topic that was deleted and made anew has other
+// requests at the same offsets.
+func TestFinishedOfAnotherTopic(t *testing.T) {
+	text := encodeFinished(topicID, 10, []*request{{record: stream.Record{Offset: 12}, done: true}})
+	if got, err := decodeFinished([16]byte{9}, text); len(got) != 0 || !errors.Is(err, errFinishedOther) {
+		t.Errorf("%d offsets, %v", len(got), err)
+	}
+}
+
 func TestFinishedBound(t *testing.T) {
 	window := []*request{{record: stream.Record{Offset: math.MaxInt64}, done: true}}
-	text := encodeFinished(math.MaxInt64-finishedOffsets+1, window)
-	if got, err := decodeFinished(text); len(text) > maxMetadata || err != nil || len(got) != 1 {
+	text := encodeFinished(topicID, math.MaxInt64-finishedOffsets+1, window)
+	if got, err := decodeFinished(topicID, text); len(text) > maxMetadata || err != nil || len(got) != 1 {
 		t.Errorf("%d bytes, %d offsets, %v", len(text), len(got), err)
 	}
 }
 
 func FuzzDecodeFinished(f *testing.F) {
 	f.Add("")
+	f.Add("done1:AQIDAAAAAAAAAAAAAAAAAA:17:AQ")
+	f.Add("done1:AQIDAAAAAAAAAAAAAAAAAA:9223372036854775807:" + strings.Repeat("/", 900))
 	f.Add("done1:17:AQ")
-	f.Add("done1:9223372036854775807:" + strings.Repeat("/", 900))
 	f.Add("done2:1:AQ")
 	f.Fuzz(func(t *testing.T, text string) {
-		done, err := decodeFinished(text)
+		done, err := decodeFinished(topicID, text)
 		if err != nil && done != nil {
 			t.Error("offsets beside an error")
 		}

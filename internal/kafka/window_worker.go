@@ -37,7 +37,7 @@ type request struct {
 func (w *windowWorker) run(ctx context.Context) {
 	w.next, w.noted = w.committed, w.at.metadata
 	var err error
-	if w.before, err = decodeFinished(w.at.metadata); err != nil {
+	if w.before, err = decodeFinished(w.at.id, w.at.metadata); err != nil {
 		w.member.log.warn("finished requests may be repeated", "topic", w.Topic, "partition", w.Partition, "err", err)
 	}
 	ticker := time.NewTicker(w.every)
@@ -157,7 +157,7 @@ func (w *windowWorker) settle(ctx context.Context) {
 	} else if p := w.queue.pending(); p.records == 0 {
 		next = p.next // over the markers behind the last record
 	}
-	noted := encodeFinished(next, w.window)
+	noted := encodeFinished(w.at.id, next, w.window)
 	if next < w.committed || next == w.committed && noted == w.noted {
 		return
 	}
