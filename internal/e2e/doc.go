@@ -7,7 +7,7 @@
 //	everywhere(t, func(t *testing.T, s *site) {
 //		u := s.start("--demo")            // or "--catalog", FILE
 //		eventually(t, …, func() error { return atLeast(u, 100) })
-//		u.Stop()                          // SIGTERM; u.Kill() is a power failure
+//		u.Stop()                          // SIGTERM, servers too; u.Kill() is kill -9 of all but Kafka
 //		u = s.start("--demo")             // what it kept is there
 //		verified(u)                       // topics against tables
 //		u.exactlyOnce()

@@ -179,8 +179,8 @@ func (r *realServers) stop() {
 	r.kafka.Stop()
 }
 
+// kill is a power failure of all machines but the broker's.
 func (r *realServers) kill() {
 	r.clickhouse.Kill()
 	r.registry.Kill()
-	r.kafka.Kill()
 }

@@ -83,7 +83,8 @@ type up struct {
 	site    *site
 }
 
-// Kill ends every process as kill -9 does: the power fails.
+// Kill ends every process as kill -9 does: the power fails. Of the servers Apache
+// Kafka stays: see ADR 0013 for what a lone broker forgets when it is killed.
 func (u *up) Kill() {
 	for _, p := range u.parts {
 		p.signalKill()
