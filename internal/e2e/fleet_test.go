@@ -38,6 +38,7 @@ type fleet struct {
 func startFleet(t *testing.T, partitions int, settings ...string) *fleet {
 	t.Helper()
 	f := &fleet{site: serverSite(t), t: t, partitions: partitions}
+	f.plain = true
 	owner := f.real.clickhouse.Owner()
 	f.lake = app.Endpoints{ClickHouseHTTP: f.real.clickhouse.HTTPURL(), ClickHouseUser: owner.User, ClickHousePassword: owner.Password}
 	f.real.env = slices.Concat(f.real.env, []string{"PRICELAKE_KAFKA_PARTITIONS=" + strconv.Itoa(partitions),

@@ -88,7 +88,7 @@ func (s *site) startRoles(args ...string) (*up, error) {
 func (s *site) startRole(role, instance string) (p *part, admin string) {
 	s.t.Helper()
 	binary := pricelake(s.t)
-	if raceDetector {
+	if raceDetector && !s.plain {
 		binary = servers.PricelakeRace(s.t)
 	}
 	addr := unusualAddr(s.t)

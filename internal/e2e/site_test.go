@@ -30,6 +30,9 @@ type site struct {
 	t    *testing.T
 	dir  string // the data dir of `up`, or the folder with those of the roles
 	real *realServers
+	// plain runs the roles as users get them also under the race detector, which
+	// makes a process several times slower: where pauses are measured.
+	plain bool
 	// ownPorts lets `up` choose its ports itself, as it does for users.
 	ownPorts bool
 	ports    []string
