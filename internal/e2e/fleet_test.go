@@ -35,9 +35,9 @@ type fleet struct {
 
 // startFleet starts the servers, sets them up and applies the catalog. No role
 // runs yet.
-func startFleet(t *testing.T, partitions int, settings ...string) *fleet {
+func startFleet(t *testing.T, s *site, partitions int, settings ...string) *fleet {
 	t.Helper()
-	f := &fleet{site: serverSite(t), t: t, partitions: partitions}
+	f := &fleet{site: s, t: t, partitions: partitions}
 	f.plain = true
 	owner := f.real.clickhouse.Owner()
 	f.lake = app.Endpoints{ClickHouseHTTP: f.real.clickhouse.HTTPURL(), ClickHouseUser: owner.User, ClickHousePassword: owner.Password}

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/config"
+	"github.com/pricelake/pricelake/internal/servers"
 	"github.com/pricelake/pricelake/internal/simulator"
 	"github.com/pricelake/pricelake/schemas"
 )
@@ -20,7 +24,7 @@ const testSession = 2 * time.Second
 // years: they are told to stop, they are rolled, they are killed, and so are the
 // servers. It does not overlap with other tests: it measures pauses.
 func TestLife(t *testing.T) {
-	f := startFleet(t, 4,
+	f := startFleet(t, serverSite(t), 4,
 		"PRICELAKE_KAFKA_SESSION_TIMEOUT="+testSession.String(), "PRICELAKE_KAFKA_TRANSACTION_TIMEOUT="+testSession.String())
 	procs := map[string][]*proc{}
 	for _, role := range path {
@@ -182,6 +186,32 @@ func killAll(f *fleet, procs map[string][]*proc) {
 		f.t.Logf("%s: the slowest of ten takeovers took %s", role, longest[role].Round(10*time.Millisecond))
 	}
 	f.exactly(func() {})
+}
+
+// TestTakeoverAtDefaults measures how long the dead are missed with the settings
+// that nobody changed: sessions and transactions of ten seconds, and a broker that
+// looks for expired transactions every ten. Its figures are in docs/benchmarks.
+func TestTakeoverAtDefaults(t *testing.T) {
+	if os.Getenv("PRICELAKE_MEASURE") == "" {
+		t.Skip("takes two minutes and only measures: set PRICELAKE_MEASURE=1")
+	}
+	const interval = 10 * time.Second
+	session := config.Default().Kafka.SessionTimeout
+	f := startFleet(t, serverSiteOn(t, servers.KafkaConfig{Properties: map[string]string{
+		"group.min.session.timeout.ms":                                "6000",
+		"transaction.abort.timed.out.transaction.cleanup.interval.ms": strconv.Itoa(int(interval.Milliseconds())),
+	}}), 4, "PRICELAKE_KAFKA_SESSION_TIMEOUT="+session.String(), "PRICELAKE_KAFKA_TRANSACTION_TIMEOUT="+config.Default().Kafka.TransactionTimeout.String())
+	victims := map[string]*proc{}
+	for _, role := range path {
+		victims[role] = f.run(role)
+		f.run(role).ownsSome()
+		victims[role].ownsSome()
+	}
+	f.movesEverywhere(60 * time.Second)
+	for _, role := range path {
+		took := f.takeover(victims[role], session+interval+5*time.Second)
+		t.Logf("%s: taken over in %s", role, took.Round(10*time.Millisecond))
+	}
 }
 
 // takeover kills a process and returns the longest time from the last progress of

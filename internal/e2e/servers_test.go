@@ -26,14 +26,17 @@ type realServers struct {
 
 // serverSite starts Apache Kafka, Apicurio Registry and ClickHouse for a test and
 // says which they are. Without them the test skips; in CI it fails.
-func serverSite(t *testing.T) *site {
+func serverSite(t *testing.T) *site { return serverSiteOn(t, servers.KafkaConfig{}) }
+
+// serverSiteOn is serverSite with other settings of the broker.
+func serverSiteOn(t *testing.T, broker servers.KafkaConfig) *site {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts real servers: not with -short")
 	}
 	s := &site{t: t, dir: t.TempDir()}
 	r := &realServers{}
-	r.kafka = servers.StartKafka(t, servers.KafkaConfig{})
+	r.kafka = servers.StartKafka(t, broker)
 	r.registry = servers.StartRegistry(t, servers.RegistryConfig{})
 	r.clickhouse = servers.StartClickHouse(t, servers.ClickHouseConfig{})
 	t.Logf("Apache Kafka %s, Apicurio Registry %s, ClickHouse %s, each a process; one process per role, race detector %v",
