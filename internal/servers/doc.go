@@ -3,6 +3,7 @@
 // nobody else uses, with their data in the test's temporary directory.
 //
 //	kafka := servers.StartKafka(t, servers.KafkaConfig{})
+//	cluster := servers.StartKafkaCluster(t, 3, servers.KafkaConfig{})
 //	registry := servers.StartRegistry(t, servers.RegistryConfig{})
 //	clickhouse := servers.StartClickHouse(t, servers.ClickHouseConfig{})
 //

@@ -47,23 +47,37 @@ type KafkaConfig struct {
 
 // Kafka is an Apache Kafka in KRaft mode: broker and controller in one process,
 // replication factors 1.
+//
+// One of a cluster is a node of several; see StartKafkaCluster.
 type Kafka struct {
 	*server
 	addrs map[string]string // by listener
+	// node counts from 1; controllers are the ports of all nodes' controllers.
+	node        int
+	controllers []int
 }
 
 // StartKafka starts a broker and returns when it takes connections.
 func StartKafka(t testing.TB, cfg KafkaConfig) *Kafka {
 	t.Helper()
+	controller, err := freePort()
+	need(t, err)
+	k := newKafka(t, cfg, 1, []int{controller})
+	if err := k.start(); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// newKafka makes a node that does not run yet.
+func newKafka(t testing.TB, cfg KafkaConfig, node int, controllers []int) *Kafka {
+	t.Helper()
 	cache, err := installed("kafka-" + kafkaVersion)
 	need(t, err)
-	k := &Kafka{addrs: map[string]string{}}
+	k := &Kafka{addrs: map[string]string{}, node: node, controllers: controllers}
 	k.server = &server{t: t, name: "Apache Kafka", dir: t.TempDir(), log: logFile(t, "kafka"), ready: k.started}
 	t.Cleanup(k.close)
 	if err := k.configure(cache, cfg); err != nil {
-		t.Fatal(err)
-	}
-	if err := k.start(); err != nil {
 		t.Fatal(err)
 	}
 	return k
@@ -112,14 +126,19 @@ func (k *Kafka) configure(cache string, cfg KafkaConfig) error {
 		[]string{"-cp", filepath.Join(cache, "kafka-"+kafkaVersion, "libs", "*")})
 	k.argv = func() []string { return append(slices.Clone(java), "kafka.Kafka", config) }
 	format := append(slices.Clone(java), "kafka.tools.StorageTool", "format", "-t", clusterID, "-c", config)
-	return formatted(filepath.Join(cache, "formatted"), filepath.Join(k.dir, "data"), append(format, cfg.Format...), cfg.Format)
+	alike := cfg.Format
+	if k.node > 1 { // a storage knows its node
+		alike = append(slices.Clone(alike), "node "+strconv.Itoa(k.node))
+	}
+	return formatted(filepath.Join(cache, "formatted"), filepath.Join(k.dir, "data"), append(format, cfg.Format...), alike)
 }
 
 // properties completes kafka.properties.
 func (k *Kafka) properties(cfg KafkaConfig) (string, error) {
-	controller, err := freePort()
-	if err != nil {
-		return "", err
+	controller := k.controllers[k.node-1]
+	voters := make([]string, len(k.controllers))
+	for i, port := range k.controllers {
+		voters[i] = fmt.Sprintf("%d@%s", i+1, loopback(port))
 	}
 	protocols := maps.Clone(cfg.Listeners)
 	if protocols == nil {
@@ -137,7 +156,9 @@ func (k *Kafka) properties(cfg KafkaConfig) (string, error) {
 		protocolMap = append(protocolMap, name+":"+protocols[name])
 	}
 	text := strings.NewReplacer("${CONTROLLER_PORT}", strconv.Itoa(controller), "${DATA_DIR}", filepath.Join(k.dir, "data")).Replace(kafkaProperties)
-	set := map[string]string{"listeners": strings.Join(listeners, ","), "listener.security.protocol.map": strings.Join(protocolMap, ",")}
+	set := map[string]string{"node.id": strconv.Itoa(k.node), "controller.quorum.voters": strings.Join(voters, ","),
+		"listeners":                      strings.Join(listeners, ","),
+		"listener.security.protocol.map": strings.Join(protocolMap, ",")}
 	maps.Copy(set, cfg.Properties)
 	return overlay(text, set), nil
 }
