@@ -118,7 +118,7 @@ func (f *fleet) records(topic string, level kgo.IsolationLevel) []*kgo.Record {
 			left[o.Partition] = o.Offset
 		}
 	})
-	client, err := kgo.NewClient(kgo.SeedBrokers(f.real.kafka.Addr()), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords())
+	client, err := kgo.NewClient(kgo.SeedBrokers(f.real.seeds...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords())
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 
 // realServers are the servers of a site and what is set up on them.
 type realServers struct {
-	kafka      *servers.Kafka
+	kafka      *servers.Kafka // the only broker, or one of seeds
+	seeds      []string       // addresses of all brokers
 	registry   *servers.Registry
 	clickhouse *servers.ClickHouse
 	env        []string // of tools and roles
@@ -31,12 +33,23 @@ func serverSite(t *testing.T) *site { return serverSiteOn(t, servers.KafkaConfig
 // serverSiteOn is serverSite with other settings of the broker.
 func serverSiteOn(t *testing.T, broker servers.KafkaConfig) *site {
 	t.Helper()
+	notShort(t)
+	kafka := servers.StartKafka(t, broker)
+	return serverSiteAt(t, kafka, kafka.Addr())
+}
+
+func notShort(t *testing.T) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts real servers: not with -short")
 	}
+}
+
+// serverSiteAt is serverSite on brokers that run already.
+func serverSiteAt(t *testing.T, kafka *servers.Kafka, seeds ...string) *site {
+	t.Helper()
 	s := &site{t: t, dir: t.TempDir()}
-	r := &realServers{}
-	r.kafka = servers.StartKafka(t, broker)
+	r := &realServers{kafka: kafka, seeds: seeds}
 	r.registry = servers.StartRegistry(t, servers.RegistryConfig{})
 	r.clickhouse = servers.StartClickHouse(t, servers.ClickHouseConfig{})
 	t.Logf("Apache Kafka %s, Apicurio Registry %s, ClickHouse %s, each a process; one process per role, race detector %v",
@@ -46,7 +59,7 @@ func serverSiteOn(t *testing.T, broker servers.KafkaConfig) *site {
 		t.Fatal(err)
 	}
 	r.env = append(cleanEnv(),
-		"PRICELAKE_KAFKA_BROKERS="+r.kafka.Addr(),
+		"PRICELAKE_KAFKA_BROKERS="+strings.Join(r.seeds, ","),
 		"PRICELAKE_KAFKA_PARTITIONS=3", "PRICELAKE_KAFKA_REPLICATION_FACTOR=1",
 		"PRICELAKE_KAFKA_SESSION_TIMEOUT=3s", "PRICELAKE_KAFKA_TRANSACTION_TIMEOUT=3s",
 		"PRICELAKE_REGISTRY_URL="+r.registry.URL(),

@@ -42,7 +42,7 @@ const watchEvery = 40 * time.Millisecond
 
 func startWatch(t *testing.T, f *fleet) *watcher {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(f.real.kafka.Addr()), kgo.RetryTimeout(2*time.Second), kgo.DialTimeout(time.Second))
+	client, err := kgo.NewClient(kgo.SeedBrokers(f.real.seeds...), kgo.RetryTimeout(2*time.Second), kgo.DialTimeout(time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
