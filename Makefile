@@ -1,4 +1,4 @@
-.PHONY: build test race lint up services stop-services fuzz bench clean
+.PHONY: life build test race lint up services stop-services fuzz bench clean
 
 build: ## the binary, without cgo
 	CGO_ENABLED=0 go build -o bin/pricelake ./cmd/pricelake
@@ -20,6 +20,9 @@ services: ## Apache Kafka, Apicurio Registry and ClickHouse on the usual ports, 
 
 stop-services: ## what they hold is kept
 	.ci/services stop
+
+life: ## roles stopped, rolled and killed on Apache Kafka; on a machine with nothing else to do
+	CI=true go test -v -timeout 20m -run 'TestLife$$' ./internal/e2e
 
 fuzz: ## every fuzz target for a short while
 	.ci/fuzz 20s
