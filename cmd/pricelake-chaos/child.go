@@ -62,7 +62,11 @@ func runRoles(ctx context.Context, names []string, getenv func(string) string, l
 	if err != nil {
 		return fmt.Errorf("the password of ClickHouse: %w", err)
 	}
-	a, err := app.New(app.Settings{Config: cfg, ClickHousePassword: password, Getenv: getenv}, log, ops.NewRegistry("chaos"))
+	points, err := failpoint.FromEnv(getenv)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(app.Settings{Config: cfg, ClickHousePassword: password, Getenv: getenv, Failpoints: points}, log, ops.NewRegistry("chaos"))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pricelake/pricelake/internal/config"
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/ops"
 	"github.com/pricelake/pricelake/internal/secure"
@@ -32,6 +33,8 @@ type Settings struct {
 	Embedded bool
 	// Getenv resolves secrets, those that calls of the catalog refer to too.
 	Getenv func(string) string
+	// Failpoints are where the kill test ends this process; nil: nowhere.
+	Failpoints *failpoint.Set
 }
 
 // App is one process of pricelake: its settings and the clients its roles and

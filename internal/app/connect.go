@@ -56,6 +56,7 @@ func (a *App) kafkaConfig(part string) kafka.Config {
 	c.SASL = a.settings.sasl()
 	c.Logger = a.log.With("part", part)
 	c.Registerer = a.metrics
+	c.Failpoints = a.settings.Failpoints
 	return c
 }
 

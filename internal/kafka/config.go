@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pricelake/pricelake/internal/config"
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/secure"
 )
 
@@ -41,6 +42,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil keeps them private.
 	Registerer prometheus.Registerer
+	// Failpoints are where the kill test ends this process; nil: nowhere.
+	Failpoints *failpoint.Set
 }
 
 // DefaultConfig returns a Config that only lacks Brokers. What people can set
