@@ -60,21 +60,27 @@ const cancelGrace = time.Second
 
 // finish ends the assignment: the worker may finish what it has in hand within
 // grace, then its context ends. When finish returns, nothing of the assignment
-// is or will be committed any more (I1), whatever the worker does. An assignment
-// that nobody asked back is lost.
+// is or will be committed any more (I1), whatever the worker does. It may be called
+// several times at once; the shortest grace counts. An assignment that nobody
+// asked back is lost.
 func (a *assignment) finish(grace time.Duration, lost bool) {
 	a.stopOnce.Do(func() { close(a.stopping) })
 	if grace > 0 {
 		a.await(grace)
 	}
 	a.cancel()
-	if !a.await(cancelGrace) {
+	returned := a.await(cancelGrace)
+	a.settle.Lock()
+	before := a.gone
+	a.gone = true
+	a.settle.Unlock()
+	if before {
+		return
+	}
+	if !returned {
 		a.member.log.warn("a worker goes on after its partition was revoked; its commits are refused",
 			"topic", a.Topic, "partition", a.Partition)
 	}
-	a.settle.Lock()
-	a.gone = true
-	a.settle.Unlock()
 	a.member.budget.leave(a)
 	a.member.metrics.leave(a.progress, lost)
 }

@@ -244,8 +244,11 @@ func (m *member) standStill(tp stream.TopicPartition) {
 	m.stuck[tp] = p
 }
 
-// start begins the worker of a partition.
+// start begins the worker of a partition; not when this membership is ending.
 func (m *member) start(tp stream.TopicPartition, at start) {
+	if m.serving.Err() != nil {
+		return
+	}
 	a := newAssignment(m, tp, at)
 	m.mu.Lock()
 	a.memberID = m.id
@@ -263,7 +266,9 @@ func (m *member) start(tp stream.TopicPartition, at start) {
 }
 
 // drop ends the workers of partitions that are going away, in parallel, and
-// returns when none of them can commit any more.
+// returns when none of them can commit any more. That holds for each caller: the
+// group may ask for a partition back while this member is being told to stop, and
+// gives it to its next owner as soon as the first of the two returns.
 func (m *member) drop(partitions map[string][]int32, grace time.Duration, lost bool) {
 	var ending sync.WaitGroup
 	m.mu.Lock()
@@ -275,13 +280,23 @@ func (m *member) drop(partitions map[string][]int32, grace time.Duration, lost b
 				m.metrics.leave(p, lost)
 			}
 			if a := m.owned[tp]; a != nil {
-				delete(m.owned, tp)
-				ending.Go(func() { a.finish(grace, lost) })
+				ending.Go(func() {
+					a.finish(grace, lost)
+					m.disown(a)
+				})
 			}
 		}
 	}
 	m.mu.Unlock()
 	ending.Wait()
+}
+
+func (m *member) disown(a *assignment) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.owned[a.TopicPartition] == a {
+		delete(m.owned, a.TopicPartition)
+	}
 }
 
 func (m *member) endAll(grace time.Duration, lost bool) {

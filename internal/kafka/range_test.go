@@ -347,6 +347,45 @@ func testRangeRevokeWaits(t *testing.T, c *cluster) {
 	}
 }
 
+// testRangeStopWaits: a member that was told to stop finishes what it has in hand
+// before its partitions go to one that joins meanwhile.
+func testRangeStopWaits(t *testing.T, c *cluster) {
+	in, group := c.topic(t, 2), c.name(t)
+	var stuck atomic.Int32
+	release := make(chan struct{})
+	l := newLake()
+	l.hold = func(ctx context.Context, _ stream.Batch) {
+		stuck.Add(1)
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+	}
+	r := c.rangeLoop(t, group, in)
+	r.Config.DrainTimeout = 6 * time.Second
+	first := start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
+	c.number(t, in, 2, 0, 10)
+	eventually(t, "both partitions to be written", func() bool { return stuck.Load() == 2 })
+	first.cancel()
+	other := newLake()
+	start(t, func(ctx context.Context) error { return r.Run(ctx, other.Open) })
+	time.Sleep(1500 * time.Millisecond) // the group has balanced twice by then
+	if n := len(other.claimed()); n > 0 {
+		t.Errorf("the second member claimed %d partitions while the first writes", n)
+	}
+	close(release)
+	first.stop(t)
+	eventually(t, "the second member to own both", func() bool { return len(other.claimed()) == 2 })
+	for _, claim := range other.claimed() {
+		if claim.Committed != 10 {
+			t.Errorf("partition %d was claimed at offset %d, want 10: the first member finished its write", claim.Partition, claim.Committed)
+		}
+	}
+	if n := other.count(0) + other.count(1); n > 0 {
+		t.Errorf("the second member wrote %d rows again", n)
+	}
+}
+
 // testRangeBackPressure: a partition whose sink is slow is paused; the memory it
 // takes is bounded, and the others go on.
 func testRangeBackPressure(t *testing.T, c *cluster) {

@@ -98,6 +98,7 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"range claims":                          testRangeClaim,
 		"range when a commit is fenced":         testRangeFencedCommit,
 		"range waits at a revoke":               testRangeRevokeWaits,
+		"range waits at a stop":                 testRangeStopWaits,
 		"range under back-pressure":             testRangeBackPressure,
 		"range with a topic apart":              testRangeApart,
 		"range to the very end":                 testRangeIdle,
