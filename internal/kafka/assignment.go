@@ -85,6 +85,18 @@ func (a *assignment) finish(grace time.Duration, lost bool) {
 	a.member.metrics.leave(a.progress, lost)
 }
 
+// overtime returns a context that ends a moment after ctx, within what finish
+// grants: what became durable just in time is still committed then, and need not
+// be done again by the next owner.
+func overtime(ctx context.Context) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(cancelGrace/2, cancel)
+		context.AfterFunc(late, func() { t.Stop() })
+	})
+	return late, func() { stop(); cancel() }
+}
+
 func (a *assignment) await(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -27,18 +27,23 @@ func (a *assignment) commit(ctx context.Context, next int64, metadata string) er
 		case err == nil:
 			a.member.metrics.commits.WithLabelValues(a.member.group).Inc()
 			return nil
-		case errors.Is(err, errGone) || ctx.Err() != nil:
+		case errors.Is(err, errGone):
 			return err
 		case errors.Is(err, errFenced):
-			// Every partition of this member may be somebody else's by now.
-			a.member.end(err)
+			if !a.ending() {
+				// Every partition of this member may be somebody else's by now.
+				a.member.end(err)
+			}
 			return errors.Join(errGone, err)
+		case ctx.Err() != nil:
+			a.member.log.warn("an offset was not committed in time; what was done since the one before comes again, to the next owner",
+				"topic", a.Topic, "partition", a.Partition, "offset", next, "err", err)
+			return err
 		}
 		a.member.metrics.retries.WithLabelValues(a.member.group, a.Topic, "commit").Inc()
 		a.member.log.warn("committing an offset failed; trying again", "topic", a.Topic, "partition", a.Partition, "err", err)
-		if !pause(ctx, backoff(fails, 20*time.Millisecond, 2*time.Second)) {
-			return ctx.Err()
-		}
+		// A try with a context that has ended says so and returns.
+		pause(ctx, backoff(fails, 20*time.Millisecond, 2*time.Second))
 	}
 }
 

@@ -181,6 +181,8 @@ func (w *rangeWorker) write(ctx context.Context, sink stream.RangeSink, records 
 // settle commits next. It is the one place where a sink's offsets move, and it
 // comes after the write that made everything below durable (I1).
 func (w *rangeWorker) settle(ctx context.Context, next int64) bool {
+	ctx, cancel := overtime(ctx)
+	defer cancel()
 	if err := w.commit(ctx, next, ""); err != nil {
 		return false // logged by commit; the range comes again, to its next owner
 	}

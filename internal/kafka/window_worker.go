@@ -183,9 +183,7 @@ func (w *windowWorker) drain(ctx context.Context) {
 			waiting = false
 		}
 	}
-	// The last commit may come a moment after ctx ended: what finished in time
-	// need not be done again.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace/2)
+	last, cancel := overtime(ctx)
 	defer cancel()
 	w.settle(last)
 }

@@ -19,8 +19,9 @@ import (
 // bubble: what is due when, to the millisecond.
 
 type testSink struct {
-	began time.Time
-	took  time.Duration
+	began      time.Time
+	took       time.Duration // of a write
+	commitTook time.Duration
 
 	mu      sync.Mutex
 	fails   int
@@ -35,7 +36,12 @@ func (s *testSink) failing(n int) {
 	s.fails = n
 }
 
-func (s *testSink) commit(_ context.Context, next int64, _ string) error {
+func (s *testSink) commit(ctx context.Context, next int64, _ string) error {
+	select {
+	case <-time.After(s.commitTook):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commits = append(s.commits, next)
@@ -236,6 +242,70 @@ func TestAssignmentEnds(t *testing.T) {
 	f("work that takes too long is cut", 5*time.Second, time.Minute, true, 5*time.Second)
 	f("a lost partition is cut at once", 0, time.Minute, true, 0)
 	f("a worker that does not listen is not waited for", 5*time.Second, time.Minute, false, 5*time.Second+cancelGrace)
+}
+
+// TestAssignmentEndsTwice: the group asks a partition back, or says that it is
+// lost, while the member is told to stop. Both wait for the worker, and who has
+// less patience decides.
+func TestAssignmentEndsTwice(t *testing.T) {
+	f := func(what string, second, work, wantTook time.Duration) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			a := testWorker(&testSink{}, Flush{}, 0).assignment
+			m := a.member
+			go func() {
+				defer close(a.done)
+				pause(a.ctx, work)
+			}()
+			began := time.Now()
+			var both sync.WaitGroup
+			both.Go(func() { m.endAll(5*time.Second, false) })
+			time.Sleep(time.Second)
+			both.Go(func() {
+				m.drop(map[string][]int32{"t": {0}}, second, false)
+				select {
+				case <-a.done:
+				default:
+					t.Errorf("%s: given away with its worker still at it", what)
+				}
+			})
+			both.Wait()
+			if took := time.Since(began); took != wantTook {
+				t.Errorf("%s: took %v, want %v", what, took, wantTook)
+			}
+			if len(m.owned) > 0 {
+				t.Errorf("%s: still owned", what)
+			}
+		})
+	}
+	f("asked back", 5*time.Second, 3*time.Second, 3*time.Second)
+	f("asked back, too slow", 5*time.Second, time.Minute, 5*time.Second)
+	f("lost", 0, time.Minute, time.Second)
+}
+
+// TestRangeWorkerCommitsLate: a range that is durable when the worker's time is up
+// is still committed, if that takes but a moment.
+func TestRangeWorkerCommitsLate(t *testing.T) {
+	f := func(what string, commit time.Duration, want []int64) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			sink := &testSink{took: 4900 * time.Millisecond, commitTook: commit}
+			w := testWorker(sink, Flush{}, 0)
+			go func() {
+				defer close(w.done)
+				w.run(w.ctx)
+			}()
+			w.queue.push(records(0, 3), stream.TopicID{})
+			time.Sleep(time.Millisecond)
+			w.finish(5*time.Second, false)
+			if _, commits := sink.seen(); !slices.Equal(commits, want) {
+				t.Errorf("%s: committed %v, want %v", what, commits, want)
+			}
+		})
+	}
+	f("in time", 50*time.Millisecond, []int64{3})
+	f("a moment late", 400*time.Millisecond, []int64{3})
+	f("too late", time.Second, nil)
 }
 
 func TestQueueBounds(t *testing.T) {
