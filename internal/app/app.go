@@ -15,6 +15,7 @@ import (
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/ops"
 	"github.com/pricelake/pricelake/internal/secure"
+	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas/avro"
 	"github.com/pricelake/pricelake/sinks/lake"
 )
@@ -107,6 +108,9 @@ func (a *App) kafkaLog() (*kafka.Log, error) {
 	}
 	return a.klog, nil
 }
+
+// streamLog is kafkaLog for those who need no more than a stream.Log.
+func (a *App) streamLog() (stream.Log, error) { return a.kafkaLog() }
 
 // openLake returns the process' connection to the lake, made at first use.
 func (a *App) openLake() (*lake.Lake, error) {

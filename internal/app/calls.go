@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/schemas/avro"
@@ -27,32 +28,38 @@ type decoder[T any] interface {
 	Decode(ctx context.Context, wire []byte, v *T) error
 }
 
-// callView is this process' view of catalog.calls.v1: every retained version of
-// every call, and which version is the current one. Answers name the version
-// that asked for them, so old versions stay; the topic's compaction lag is what
-// bounds them. It may be used in parallel.
+// callView is this process' view of catalog.calls.v1: which version of every call
+// is the current one, and the versions before it that answers may still name. It
+// may be used in parallel.
 type callView struct {
-	log    stream.Log
+	reader topicReader
 	decode decoder[schemas.CallDefined]
 	slog   *slog.Logger
-
-	refreshing sync.Mutex // one reader of the log at a time
-	next       []int64    // by partition, guarded by refreshing
+	now    func() time.Time
 
 	mu       sync.RWMutex
-	versions map[callVersion]*schemas.CallDefined
+	versions map[callVersion]*heldCall
 	current  []map[string]*schemas.CallDefined // by partition
 	changed  chan struct{}                     // closed and replaced at every change
 }
 
 type callVersion struct{ id, version string }
 
+// heldCall is one version of a call.
+type heldCall struct {
+	def *schemas.CallDefined
+	// replaced is when another version, or none, became the current one; zero
+	// while this one is.
+	replaced time.Time
+}
+
 func newCallView(log stream.Log, decode decoder[schemas.CallDefined], logger *slog.Logger) *callView {
 	return &callView{
-		log:      log,
+		reader:   topicReader{open: func() (stream.Log, error) { return log, nil }, topic: schemas.TopicCalls},
 		decode:   decode,
 		slog:     logger,
-		versions: map[callVersion]*schemas.CallDefined{},
+		now:      time.Now,
+		versions: map[callVersion]*heldCall{},
 		changed:  make(chan struct{}),
 	}
 }
@@ -65,75 +72,84 @@ func (v *callView) run(ctx context.Context) error {
 
 // refresh reads what was appended since the last refresh.
 func (v *callView) refresh(ctx context.Context) error {
-	v.refreshing.Lock()
-	defer v.refreshing.Unlock()
-	if v.next == nil {
-		_, partitions, err := v.log.Describe(ctx, schemas.TopicCalls)
-		if err != nil {
-			return fmt.Errorf("describing %q: %w", schemas.TopicCalls, err)
+	return v.reader.read(ctx, func(news appended) error {
+		changes := make([]callChanged, 0, len(news.records))
+		for i := range news.records {
+			change, ok, err := v.decodeChange(ctx, &news.records[i])
+			if err != nil {
+				return err
+			}
+			if ok {
+				changes = append(changes, change)
+			}
 		}
-		v.next = make([]int64, partitions)
-		v.mu.Lock()
-		v.current = make([]map[string]*schemas.CallDefined, partitions)
+		v.apply(news, changes)
+		return nil
+	})
+}
+
+// callChanged is a record of the catalog: the version of a call that is current
+// from at on, nil when there is none.
+type callChanged struct {
+	id        string
+	partition int32
+	at        time.Time
+	def       *schemas.CallDefined
+}
+
+// decodeChange reads a record; false when it cannot be read and is passed over.
+func (v *callView) decodeChange(ctx context.Context, r *stream.Record) (change callChanged, ok bool, err error) {
+	change = callChanged{id: string(r.Key), partition: r.Partition, at: r.Timestamp}
+	if r.Value == nil {
+		return change, true, nil
+	}
+	change.def = new(schemas.CallDefined)
+	err = v.decode.Decode(ctx, r.Value, change.def)
+	if errors.Is(err, avro.ErrBadRecord) {
+		// One bad record must not stop every role: the call is as it was.
+		v.slog.Error("definition of a call cannot be read and is passed over", "call_id", change.id, "partition", r.Partition, "offset", r.Offset, "err", err)
+		return change, false, nil
+	}
+	if err != nil {
+		return change, false, fmt.Errorf("decoding call %q at offset %d: %w", r.Key, r.Offset, err)
+	}
+	return change, true, nil
+}
+
+// apply makes changes visible, all at once.
+func (v *callView) apply(news appended, changes []callChanged) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	now := v.now()
+	if news.whole {
+		// The versions stay: answers that name them are of before.
+		for _, held := range v.versions {
+			if held.replaced.IsZero() {
+				held.replaced = now
+			}
+		}
+		v.current = make([]map[string]*schemas.CallDefined, news.partitions)
 		for i := range v.current {
 			v.current[i] = map[string]*schemas.CallDefined{}
 		}
-		v.mu.Unlock()
 	}
-	for p := range v.next {
-		if err := v.refreshPartition(ctx, int32(p)); err != nil {
-			return err
+	for _, c := range changes {
+		if before := v.current[c.partition][c.id]; before != nil {
+			v.versions[callVersion{before.CallID, before.Version}].replaced = c.at
 		}
+		if c.def == nil {
+			delete(v.current[c.partition], c.id)
+			continue
+		}
+		v.versions[callVersion{c.def.CallID, c.def.Version}] = &heldCall{def: c.def}
+		v.current[c.partition][c.id] = c.def
 	}
-	return nil
-}
-
-func (v *callView) refreshPartition(ctx context.Context, p int32) error {
-	tp := stream.TopicPartition{Topic: schemas.TopicCalls, Partition: p}
-	_, end, err := v.log.Bounds(ctx, tp)
-	if err != nil {
-		return fmt.Errorf("reading the end of %s[%d]: %w", tp.Topic, p, err)
-	}
-	if end <= v.next[p] {
-		return nil
-	}
-	next, err := v.log.ReadCommitted(ctx, tp, v.next[p], func(r stream.Record) error {
-		return v.apply(ctx, r)
+	// What no retained answer can name is forgotten.
+	maps.DeleteFunc(v.versions, func(_ callVersion, held *heldCall) bool {
+		return !held.replaced.IsZero() && now.Sub(held.replaced) > kafka.CallVersionsKept
 	})
-	if err != nil {
-		return fmt.Errorf("reading %s[%d]: %w", tp.Topic, p, err)
-	}
-	v.next[p] = next
-	v.mu.Lock()
 	close(v.changed)
 	v.changed = make(chan struct{})
-	v.mu.Unlock()
-	return nil
-}
-
-func (v *callView) apply(ctx context.Context, r stream.Record) error {
-	id := string(r.Key)
-	if r.Value == nil {
-		v.mu.Lock()
-		delete(v.current[r.Partition], id)
-		v.mu.Unlock()
-		return nil
-	}
-	def := new(schemas.CallDefined)
-	err := v.decode.Decode(ctx, r.Value, def)
-	if errors.Is(err, avro.ErrBadRecord) {
-		// One bad record must not stop every role: the call is as it was.
-		v.slog.Error("definition of a call cannot be read and is passed over", "call_id", id, "partition", r.Partition, "offset", r.Offset, "err", err)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("decoding call %q at offset %d: %w", id, r.Offset, err)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.versions[callVersion{def.CallID, def.Version}] = def
-	v.current[r.Partition][id] = def
-	return nil
 }
 
 // Call returns a version of a call, errUnknownCall when no retained record
@@ -156,7 +172,10 @@ func (v *callView) Call(ctx context.Context, id, version string) (*schemas.CallD
 func (v *callView) lookup(id, version string) *schemas.CallDefined {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.versions[callVersion{id, version}]
+	if held := v.versions[callVersion{id, version}]; held != nil {
+		return held.def
+	}
+	return nil
 }
 
 // shard returns the current calls of one partition in order of their ids, and a

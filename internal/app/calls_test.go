@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/producers/poller"
 	"github.com/pricelake/pricelake/schemas"
@@ -17,14 +20,26 @@ import (
 // memoryLog is a topic of two partitions in memory.
 type memoryLog struct {
 	mu      sync.Mutex
+	id      stream.TopicID
 	records [2][]stream.Record
+	now     time.Time // of what is appended
 	away    error
+	// reading, if set, runs before each read.
+	reading func()
+}
+
+// recreate deletes the topic and creates it again.
+func (l *memoryLog) recreate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.id[0]++
+	l.records = [2][]stream.Record{}
 }
 
 func (l *memoryLog) append(p int32, key string, def *schemas.CallDefined) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := stream.Record{Topic: schemas.TopicCalls, Partition: p, Offset: int64(len(l.records[p])), Key: []byte(key)}
+	r := stream.Record{Topic: schemas.TopicCalls, TopicID: l.id, Timestamp: l.now, Partition: p, Offset: int64(len(l.records[p])), Key: []byte(key)}
 	if def != nil {
 		r.Value, _ = json.Marshal(def)
 	}
@@ -32,7 +47,9 @@ func (l *memoryLog) append(p int32, key string, def *schemas.CallDefined) {
 }
 
 func (l *memoryLog) Describe(context.Context, string) (stream.TopicID, int32, error) {
-	return stream.TopicID{1}, 2, l.away
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.id, 2, l.away
 }
 
 func (l *memoryLog) Bounds(_ context.Context, tp stream.TopicPartition) (int64, int64, error) {
@@ -42,8 +59,12 @@ func (l *memoryLog) Bounds(_ context.Context, tp stream.TopicPartition) (int64, 
 }
 
 func (l *memoryLog) ReadCommitted(_ context.Context, tp stream.TopicPartition, from int64, each func(stream.Record) error) (int64, error) {
+	if l.reading != nil {
+		l.reading()
+	}
 	l.mu.Lock()
-	rs := l.records[tp.Partition][from:]
+	rs := l.records[tp.Partition]
+	rs = rs[min(from, int64(len(rs))):]
 	l.mu.Unlock()
 	for _, r := range rs {
 		if err := each(r); err != nil {
@@ -110,6 +131,104 @@ func TestCallViewKeepsVersions(t *testing.T) {
 	if calls, _ = view.shard(7); len(calls) != 0 {
 		t.Errorf("a shard that is not there has %v", calls)
 	}
+}
+
+// The offsets of a topic say nothing of the one that took its place.
+func TestCallViewNoticesANewTopic(t *testing.T) {
+	ctx := context.Background()
+	log := &memoryLog{}
+	view := newCallView(log, jsonDecoder{}, slog.New(slog.DiscardHandler))
+	log.append(0, "a", callVersionOf("a", "1"))
+	log.append(0, "b", callVersionOf("b", "1"))
+	log.append(1, "c", callVersionOf("c", "1"))
+	if err := view.refresh(ctx); err != nil {
+		t.Fatal(err)
+	}
+	f := func(what string, shards ...string) {
+		t.Helper()
+		_, changed := view.shard(0)
+		if err := view.refresh(ctx); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		select {
+		case <-changed:
+		default:
+			t.Errorf("%s: not announced", what)
+		}
+		for p, want := range shards {
+			calls, _ := view.shard(int32(p))
+			got := ""
+			for _, c := range calls {
+				got += c.CallID + c.Version
+			}
+			if got != want {
+				t.Errorf("%s: shard %d has %q, want %q", what, p, got, want)
+			}
+		}
+	}
+	log.recreate()
+	log.append(0, "b", callVersionOf("b", "2")) // fewer records than before
+	f("fewer records", "b2", "")
+	log.recreate()
+	for range 5 {
+		log.append(0, "d", callVersionOf("d", "1")) // more than before
+	}
+	f("more records", "d1", "")
+	log.recreate()
+	f("no records", "", "")
+	if _, err := view.Call(ctx, "b", "2"); err != nil {
+		t.Errorf("answers of calls from before must stay readable: %v", err)
+	}
+
+	// One that is replaced between two questions is not taken for the one before.
+	log.append(0, "e", callVersionOf("e", "1"))
+	log.reading = func() {
+		log.reading = nil
+		log.recreate()
+		log.append(0, "f", callVersionOf("f", "1"))
+	}
+	if err := view.refresh(ctx); !errors.Is(err, errRecreated) {
+		t.Errorf("replaced while it is read: %v", err)
+	}
+	f("the next time", "f1", "")
+}
+
+// Versions that no retained answer can name are forgotten; the current one never.
+func TestCallViewForgetsOldVersions(t *testing.T) {
+	ctx := context.Background()
+	log := &memoryLog{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	view := newCallView(log, jsonDecoder{}, slog.New(slog.DiscardHandler))
+	view.now = func() time.Time { return log.now }
+	const days = 200
+	for day := range days {
+		log.append(0, "a", callVersionOf("a", fmt.Sprint(day)))
+		if day == 0 {
+			log.append(1, "removed", callVersionOf("removed", "1"))
+			log.append(1, "stays", callVersionOf("stays", "1"))
+		}
+		if day == 1 {
+			log.append(1, "removed", nil)
+		}
+		if err := view.refresh(ctx); err != nil {
+			t.Fatal(err)
+		}
+		log.now = log.now.Add(24 * time.Hour)
+	}
+	kept := int(kafka.CallVersionsKept / (24 * time.Hour))
+	if got, want := len(view.versions), kept+3; got > want || got < kept {
+		t.Errorf("%d versions are held after %d days, want about %d", got, days, want)
+	}
+	f := func(id, version string, want bool) {
+		t.Helper()
+		if _, err := view.Call(ctx, id, version); (err == nil) != want {
+			t.Errorf("call %s version %s: %v, want it to be there: %t", id, version, err, want)
+		}
+	}
+	f("a", fmt.Sprint(days-1), true)
+	f("a", fmt.Sprint(days-kept), true)
+	f("a", fmt.Sprint(days-kept-10), false)
+	f("removed", "1", false)
+	f("stays", "1", true)
 }
 
 func TestCallViewSurvivesABrokerThatIsAway(t *testing.T) {

@@ -69,11 +69,12 @@ func (a *App) SwitchRole(ctx context.Context, role string, paused bool, by, reas
 
 // roleSwitches reads the state of every role that was ever switched.
 func (a *App) roleSwitches(ctx context.Context) (map[string]schemas.RoleSwitched, error) {
-	log, err := a.kafkaLog()
-	if err != nil {
-		return nil, err
-	}
-	_, last, err := readSwitches(ctx, log, a.registry, 0, a.log)
+	var last map[string]schemas.RoleSwitched
+	all := topicReader{open: a.streamLog, topic: schemas.TopicRoles}
+	err := all.read(ctx, func(news appended) (err error) {
+		last, err = a.switchesOf(ctx, news.records)
+		return err
+	})
 	return last, err
 }
 

@@ -128,7 +128,8 @@ func (a *App) openCalls(ctx context.Context) (*callView, error) {
 	if err != nil {
 		return nil, err
 	}
-	view := newCallView(log, dec, a.log)
+	role, _ := ctx.Value(roleOf{}).(string)
+	view := newCallView(log, dec, a.log.With("part", role))
 	if err := a.await(ctx, "the catalog", view.refresh); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -21,10 +20,8 @@ const switchesRefresh = time.Second
 // switches is this process' view of roles.v1: which roles are paused. It may be
 // used in parallel.
 type switches struct {
-	app *App
-
-	refreshing sync.Mutex // one reader of the log at a time
-	next       int64      // guarded by refreshing
+	app    *App
+	reader topicReader
 
 	mu      sync.Mutex
 	last    map[string]schemas.RoleSwitched
@@ -33,7 +30,10 @@ type switches struct {
 }
 
 func newSwitches(a *App) *switches {
-	return &switches{app: a, last: map[string]schemas.RoleSwitched{}, changed: make(chan struct{}), loaded: make(chan struct{})}
+	return &switches{
+		app: a, reader: topicReader{open: a.streamLog, topic: schemas.TopicRoles},
+		last: map[string]schemas.RoleSwitched{}, changed: make(chan struct{}), loaded: make(chan struct{}),
+	}
 }
 
 // run reads the log and keeps the view fresh until ctx ends.
@@ -42,73 +42,64 @@ func (s *switches) run(ctx context.Context) error {
 		return s.app.stopped(ctx, err)
 	}
 	close(s.loaded)
-	follow(ctx, s.app.log, "the switches of the roles", switchesRefresh, s.refresh)
+	follow(ctx, s.app.log.With("part", "switches"), "the switches of the roles", switchesRefresh, s.refresh)
 	return nil
 }
 
 // refresh reads what was appended since the last refresh.
 func (s *switches) refresh(ctx context.Context) error {
-	s.refreshing.Lock()
-	defer s.refreshing.Unlock()
-	log, err := s.app.kafkaLog()
-	if err != nil {
-		return err
-	}
-	tp := stream.TopicPartition{Topic: schemas.TopicRoles}
-	_, end, err := log.Bounds(ctx, tp)
-	if err != nil {
-		return fmt.Errorf("reading the end of %q: %w", tp.Topic, err)
-	}
-	if end <= s.next {
+	return s.reader.read(ctx, func(news appended) error {
+		last, err := s.app.switchesOf(ctx, news.records)
+		if err != nil {
+			return err
+		}
+		s.apply(last, news.whole)
 		return nil
-	}
-	next, last, err := readSwitches(ctx, log, s.app.registry, s.next, s.app.log)
-	if err != nil {
-		return err
-	}
-	s.next = next
-	s.apply(last)
-	return nil
+	})
 }
 
-// readSwitches returns the last switch of each role among the records from an
-// offset on. One that cannot be read is passed over: the role is as it was.
-func readSwitches(ctx context.Context, log stream.Log, registry *avro.Client, from int64, logger *slog.Logger) (next int64, last map[string]schemas.RoleSwitched, err error) {
-	dec, err := avro.NewCodec[schemas.RoleSwitched](schemas.TopicRoles, registry)
+// switchesOf returns the last switch of each role among records. One that cannot
+// be read is passed over: the role is as it was.
+func (a *App) switchesOf(ctx context.Context, records []stream.Record) (map[string]schemas.RoleSwitched, error) {
+	dec, err := avro.NewCodec[schemas.RoleSwitched](schemas.TopicRoles, a.registry)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	last = map[string]schemas.RoleSwitched{}
-	tp := stream.TopicPartition{Topic: schemas.TopicRoles}
-	next, err = log.ReadCommitted(ctx, tp, from, func(r stream.Record) error {
+	last := map[string]schemas.RoleSwitched{}
+	for i := range records {
+		r := &records[i]
 		if r.Value == nil {
 			last[string(r.Key)] = schemas.RoleSwitched{Role: string(r.Key)}
-			return nil
+			continue
 		}
 		var s schemas.RoleSwitched
 		err := dec.Decode(ctx, r.Value, &s)
 		if errors.Is(err, avro.ErrBadRecord) {
-			logger.Error("switch of a role cannot be read and is passed over", "role", string(r.Key), "offset", r.Offset, "err", err)
-			return nil
+			a.log.Error("switch of a role cannot be read and is passed over", "part", "switches", "role", string(r.Key), "offset", r.Offset, "err", err)
+			continue
 		}
 		if err != nil {
-			return fmt.Errorf("decoding the switch of role %q at offset %d: %w", r.Key, r.Offset, err)
+			return nil, fmt.Errorf("decoding the switch of role %q at offset %d: %w", r.Key, r.Offset, err)
 		}
 		last[s.Role] = s
-		return nil
-	})
-	if err != nil {
-		return 0, nil, fmt.Errorf("reading %q: %w", schemas.TopicRoles, err)
 	}
-	return next, last, nil
+	return last, nil
 }
 
-func (s *switches) apply(last map[string]schemas.RoleSwitched) {
+// apply takes the last switches of some roles, of all there are if whole.
+func (s *switches) apply(last map[string]schemas.RoleSwitched, whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if whole {
+		for role := range s.last {
+			if _, switched := last[role]; !switched {
+				last[role] = schemas.RoleSwitched{Role: role}
+			}
+		}
+	}
 	for role, now := range last {
 		if before := s.last[role]; before.Paused != now.Paused {
-			log := s.app.log.With("role", role, "by", now.SwitchedBy, "at", now.SwitchedAt, "reason", now.Reason)
+			log := s.app.log.With("part", "switches", "role", role, "by", now.SwitchedBy, "at", now.SwitchedAt, "reason", now.Reason)
 			if now.Paused {
 				log.Info("role paused: it finishes what it has in hand and takes nothing new")
 			} else {

@@ -60,6 +60,10 @@ const (
 	week = 7 * day
 )
 
+// CallVersionsKept is how long answers are retained. The version of a call that an
+// answer names must survive compaction for as long.
+const CallVersionsKept = 30 * day
+
 // MaxRecordBytes is the largest record, key and value and headers, that topic
 // takes. Publishers refuse a larger one with ErrTooLarge.
 func MaxRecordBytes(topic string) int { return int(batchMaxBytes(topic)) - 256 }
@@ -77,14 +81,12 @@ func batchMaxBytes(topic string) int32 {
 // Topics returns every topic of the contract, in the order of the path.
 func Topics(p Profile) []Topic {
 	return []Topic{
-		// The versions of a call that retained answers name must survive
-		// compaction for as long as those answers.
-		p.compacted(schemas.TopicCalls, p.LowRatePartitions, 30*day),
+		p.compacted(schemas.TopicCalls, p.LowRatePartitions, CallVersionsKept),
 		p.compacted(schemas.TopicInstruments, p.LowRatePartitions, 0),
 		p.compacted(schemas.TopicSchedules, p.LowRatePartitions, 0),
 		p.deleted(schemas.TopicRequests, p.Partitions, week, 64<<20),
 		p.deleted(schemas.TopicPolls, p.Partitions, 30*day, 64<<20),
-		p.deleted(schemas.TopicResponses, p.Partitions, 30*day, 256<<20, "compression.type", "zstd"),
+		p.deleted(schemas.TopicResponses, p.Partitions, CallVersionsKept, 256<<20, "compression.type", "zstd"),
 		p.deleted(schemas.TopicObserved, p.Partitions, week, 64<<20),
 		// The broker's time of a price is its recorded_at, the knowledge time.
 		p.deleted(schemas.TopicPrices, p.Partitions, 90*day, 128<<20, "message.timestamp.type", "LogAppendTime"),
