@@ -33,9 +33,38 @@ func (c *cli) statusCommand() *cobra.Command {
 	}
 }
 
+// printStatus prints the sections that are known, and says which are not.
 func (c *cli) printStatus(s app.Status) {
-	rows := make([][]string, 0, len(s.Calls))
-	for _, call := range s.Calls {
+	section := func(title string, known bool, server string, header []string, rows [][]string) {
+		if !known {
+			c.out.line("%s: %s, %s gives no answer", title, c.out.bad("not known"), server)
+			return
+		}
+		c.out.line("%s", title)
+		c.out.table(header, rows)
+		c.out.line("")
+	}
+	section("Calls (last poll, and counts of the last hour)", s.Calls != nil, "ClickHouse",
+		[]string{"call", "provider", "last outcome", "ago", "polls", "not valued", "error"}, c.callRows(s.Calls))
+	section("Roles", s.Roles != nil, "Kafka", []string{"role", "switch", "paused for", "switched by", "reason"}, c.roleRows(s.Roles))
+	rows := make([][]string, 0, len(s.Groups))
+	for _, g := range s.Groups {
+		rows = append(rows, []string{g.Group, g.Topic, strconv.Itoa(g.Partitions), strconv.FormatInt(g.Lag, 10), strconv.Itoa(g.Members)})
+	}
+	section("Consumer groups", s.Groups != nil, "Kafka", []string{"group", "topic", "partitions", "lag", "members"}, rows)
+	rows = nil
+	for _, t := range s.Tables {
+		rows = append(rows, []string{t.Table, strconv.FormatUint(t.Rows, 10), strconv.FormatUint(t.Bytes, 10), ago(t.Newest)})
+	}
+	section("Lake", s.Tables != nil, "ClickHouse", []string{"table", "rows", "bytes", "newest"}, rows)
+	for _, w := range s.Warnings {
+		c.out.line("%s %s", c.out.bad("warning:"), w)
+	}
+}
+
+func (c *cli) callRows(calls []app.CallStatus) [][]string {
+	rows := make([][]string, 0, len(calls))
+	for _, call := range calls {
 		outcome := c.out.good(call.Outcome)
 		if call.Outcome != "valued" {
 			outcome = c.out.bad(call.Outcome)
@@ -43,36 +72,19 @@ func (c *cli) printStatus(s app.Status) {
 		rows = append(rows, []string{call.CallID, call.Provider, outcome, ago(call.FinishedAt),
 			strconv.FormatUint(call.Polls, 10), strconv.FormatUint(call.NotValued, 10), call.Error})
 	}
-	c.out.line("Calls (last poll, and counts of the last hour)")
-	c.out.table([]string{"call", "provider", "last outcome", "ago", "polls", "not valued", "error"}, rows)
+	return rows
+}
 
-	rows = rows[:0]
-	for _, r := range s.Roles {
+func (c *cli) roleRows(roles []app.RoleStatus) [][]string {
+	rows := make([][]string, 0, len(roles))
+	for _, r := range roles {
 		state, since := "on", ""
 		if r.Paused {
 			state, since = c.out.bad("paused"), ago(r.SwitchedAt)
 		}
 		rows = append(rows, []string{r.Role, state, since, r.SwitchedBy, r.Reason})
 	}
-	c.out.line("\nRoles")
-	c.out.table([]string{"role", "switch", "paused for", "switched by", "reason"}, rows)
-
-	rows = rows[:0]
-	for _, g := range s.Groups {
-		rows = append(rows, []string{g.Group, g.Topic, strconv.Itoa(g.Partitions), strconv.FormatInt(g.Lag, 10), strconv.Itoa(g.Members)})
-	}
-	c.out.line("\nConsumer groups")
-	c.out.table([]string{"group", "topic", "partitions", "lag", "members"}, rows)
-
-	rows = rows[:0]
-	for _, t := range s.Tables {
-		rows = append(rows, []string{t.Table, strconv.FormatUint(t.Rows, 10), strconv.FormatUint(t.Bytes, 10), ago(t.Newest)})
-	}
-	c.out.line("\nLake")
-	c.out.table([]string{"table", "rows", "bytes", "newest"}, rows)
-	for _, w := range s.Warnings {
-		c.out.line("%s %s", c.out.bad("warning:"), w)
-	}
+	return rows
 }
 
 func ago(t time.Time) string {

@@ -28,9 +28,12 @@ REVOKE INSERT ON pricelake.responses FROM pricelake_migrator_rights;
 REVOKE INSERT ON pricelake.dead_letters FROM pricelake_migrator_rights;
 REVOKE INSERT ON pricelake.instruments_history FROM pricelake_migrator_rights;
 REVOKE INSERT ON pricelake.calls_history FROM pricelake_migrator_rights;
+REVOKE INSERT ON pricelake.audits FROM pricelake_migrator_rights;
 -- For servers where engines need a grant.
 GRANT TABLE ENGINE ON MergeTree TO pricelake_migrator_rights;
+GRANT TABLE ENGINE ON ReplacingMergeTree TO pricelake_migrator_rights;
 GRANT TABLE ENGINE ON ReplicatedMergeTree TO pricelake_migrator_rights;
+GRANT TABLE ENGINE ON ReplicatedReplacingMergeTree TO pricelake_migrator_rights;
 GRANT TABLE ENGINE ON View TO pricelake_migrator_rights;
 CREATE USER IF NOT EXISTS pricelake_migrator IDENTIFIED WITH sha256_hash BY '${PRICELAKE_MIGRATOR_PASSWORD_SHA256}'
     DEFAULT ROLE pricelake_migrator_rights SETTINGS PROFILE 'pricelake_migrator';
@@ -42,25 +45,29 @@ CREATE SETTINGS PROFILE IF NOT EXISTS pricelake_writer SETTINGS
 CREATE ROLE IF NOT EXISTS pricelake_writer_rights;
 GRANT INSERT ON pricelake.prices TO pricelake_writer_rights;
 -- `verify` counts (event_id, revision), `status` shows the newest event_time.
-GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, event_id, revision, event_time) ON pricelake.prices TO pricelake_writer_rights;
+GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, recorded_at, event_id, revision, event_time) ON pricelake.prices TO pricelake_writer_rights;
 GRANT INSERT ON pricelake.prices_rejected TO pricelake_writer_rights;
 -- `status`: the newest row.
-GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, fetched_at) ON pricelake.prices_rejected TO pricelake_writer_rights;
+GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, recorded_at, fetched_at) ON pricelake.prices_rejected TO pricelake_writer_rights;
 GRANT INSERT ON pricelake.polls TO pricelake_writer_rights;
 -- `status`: how the calls do.
-GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, call_id, provider, outcome, error, valued, finished_at) ON pricelake.polls TO pricelake_writer_rights;
+GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, recorded_at, call_id, provider, outcome, error, valued, finished_at) ON pricelake.polls TO pricelake_writer_rights;
 GRANT INSERT ON pricelake.responses TO pricelake_writer_rights;
 -- `status`: the newest row. The bodies stay closed.
-GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, fetched_at) ON pricelake.responses TO pricelake_writer_rights;
+GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, recorded_at, fetched_at) ON pricelake.responses TO pricelake_writer_rights;
 GRANT INSERT ON pricelake.dead_letters TO pricelake_writer_rights;
 -- `verify`: a record that was given up is not missing.
-GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, origin_topic, origin_topic_id, origin_partition, origin_offset, role, failed_at) ON pricelake.dead_letters TO pricelake_writer_rights;
+GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, recorded_at, origin_topic, origin_topic_id, origin_partition, origin_offset, role, failed_at) ON pricelake.dead_letters TO pricelake_writer_rights;
 GRANT INSERT ON pricelake.instruments_history TO pricelake_writer_rights;
 -- `verify`: the latest row of a key.
-GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, instrument, defined_at) ON pricelake.instruments_history TO pricelake_writer_rights;
+GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, recorded_at, instrument, defined_at) ON pricelake.instruments_history TO pricelake_writer_rights;
 GRANT INSERT ON pricelake.calls_history TO pricelake_writer_rights;
 -- `verify`: the latest row of a key.
-GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, call_id, defined_at) ON pricelake.calls_history TO pricelake_writer_rights;
+GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, recorded_at, call_id, defined_at) ON pricelake.calls_history TO pricelake_writer_rights;
+-- What the role has proven of the tables.
+GRANT SELECT, INSERT ON pricelake.audits TO pricelake_writer_rights;
+-- Which filling of the lake it writes.
+GRANT SELECT ON pricelake.rebuilds TO pricelake_writer_rights;
 -- The role waits for the migrations it needs.
 GRANT SELECT ON pricelake.migrations TO pricelake_writer_rights;
 -- KILL QUERY looks there. Everyone may end their own queries, which is what ends the INSERTs of a killed process; those of others need a right that is not granted.

@@ -102,14 +102,17 @@ func migratorGrants(db string) []Grant {
 	for _, t := range loaded() {
 		grants = append(grants, Grant{Rights: "INSERT", On: db + "." + t.table, Revoke: true})
 	}
+	grants = append(grants, Grant{Rights: "INSERT", On: db + ".audits", Revoke: true})
 	return append(grants,
 		give("TABLE ENGINE", "MergeTree", "For servers where engines need a grant."),
+		give("TABLE ENGINE", "ReplacingMergeTree", ""),
 		give("TABLE ENGINE", "ReplicatedMergeTree", ""),
+		give("TABLE ENGINE", "ReplicatedReplacingMergeTree", ""),
 		give("TABLE ENGINE", "View", ""))
 }
 
 // lineage is where a row comes from: what recovery and `verify` look up.
-const lineage = "_topic_id, _partition, _offset, _lake_epoch"
+const lineage = "_topic_id, _partition, _offset, _lake_epoch, recorded_at"
 
 // loaded are the tables of the lake role, with what it reads in them beside the
 // lineage.
@@ -133,6 +136,8 @@ func writerGrants(db string) []Grant {
 			Grant{Rights: "SELECT(" + lineage + ", " + t.columns + ")", On: db + "." + t.table, Why: t.why})
 	}
 	return append(grants,
+		Grant{Rights: "SELECT, INSERT", On: db + ".audits", Why: "What the role has proven of the tables."},
+		Grant{Rights: "SELECT", On: db + ".rebuilds", Why: "Which filling of the lake it writes."},
 		Grant{Rights: "SELECT", On: db + ".migrations", Why: "The role waits for the migrations it needs."},
 		Grant{Rights: "SELECT", On: "system.processes", Why: "KILL QUERY looks there. Everyone may end their own queries, which is what ends the INSERTs of a killed process; those of others need a right that is not granted."},
 		Grant{Rights: "SELECT", On: "system.settings", Why: "The role reads back the settings that delivery relies on."},

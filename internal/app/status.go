@@ -72,13 +72,20 @@ func groupTopics() []struct {
 }
 
 // Status asks Kafka and the lake. The error says which of them does not answer;
-// what the other one says is in the status all the same.
+// what the other one says is in the status all the same. What is not known is
+// nil, what is known to be nothing is empty.
 func (a *App) Status(ctx context.Context) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	var s Status
-	down := errors.Join(a.groupStatus(ctx, &s), a.roleStatus(ctx, &s), a.lakeStatus(ctx, &s))
-	return s, down
+	var kafkaDown, lakeDown error
+	if kafkaDown = errors.Join(a.groupStatus(ctx, &s), a.roleStatus(ctx, &s)); kafkaDown != nil {
+		s.Groups, s.Roles = nil, nil
+	}
+	if lakeDown = a.lakeStatus(ctx, &s); lakeDown != nil {
+		s.Calls, s.Tables = nil, nil
+	}
+	return s, errors.Join(kafkaDown, lakeDown)
 }
 
 func (a *App) groupStatus(ctx context.Context, s *Status) error {
@@ -87,6 +94,7 @@ func (a *App) groupStatus(ctx context.Context, s *Status) error {
 		return err
 	}
 	defer admin.Close()
+	s.Groups = []GroupStatus{}
 	for _, g := range groupTopics() {
 		group, err := admin.Group(ctx, g.group)
 		if err != nil {
@@ -114,6 +122,7 @@ func (a *App) groupStatus(ctx context.Context, s *Status) error {
 
 // lakeStatus asks the lake about calls and tables.
 func (a *App) lakeStatus(ctx context.Context, s *Status) error {
+	s.Calls = []CallStatus{}
 	err := a.eachRow(ctx, callStatusSQL, func(c []string) {
 		s.Calls = append(s.Calls, CallStatus{CallID: c[0], Provider: c[1], Outcome: c[2], Error: c[3], FinishedAt: micros(c[4]), Polls: count(c[5]), NotValued: count(c[6])})
 	})

@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
@@ -14,9 +17,25 @@ import (
 
 // VerifyOptions say what to verify.
 type VerifyOptions struct {
-	Topics []string // all that the lake loads when empty
-	Wait   bool     // until the lake has read what is committed now
+	Topics     []string // all that the lake loads when empty
+	Partitions []int32  // all when empty
+	// From and To bound the offsets, To not included; To 0 is no bound.
+	From, To int64
+	Wait     bool // until the lake has read what is committed now
+	// Progress, when set, is told after every so many records how far it is.
+	// Calls come from several goroutines, one at a time for each partition.
+	Progress func(VerifyProgress)
 }
+
+// VerifyProgress is how far the comparison of a partition is.
+type VerifyProgress struct {
+	Topic       string
+	Partition   int32
+	Done, Total int64 // offsets
+}
+
+// Bounded says whether only a part of the offsets is asked for.
+func (o VerifyOptions) Bounded() bool { return len(o.Partitions) > 0 || o.From > 0 || o.To > 0 }
 
 // VerifyPartition is the verdict on one partition. Records beyond the lake's
 // position are Lag, not loss.
@@ -30,7 +49,8 @@ type VerifyPartition struct {
 type VerifyReport struct {
 	OK         bool              `json:"ok"`
 	Partitions []VerifyPartition `json:"partitions"`
-	// PriceRows is count() of prices, PriceDistinct uniqExact(event_id, revision).
+	// PriceRows is count() of prices, PriceDistinct uniqExact(event_id,
+	// revision); both are left out when only a part of the offsets was compared.
 	PriceRows     uint64 `json:"price_rows"`
 	PriceDistinct uint64 `json:"price_distinct"`
 }
@@ -42,7 +62,7 @@ func (a *App) Verify(ctx context.Context, opts VerifyOptions) (VerifyReport, err
 	if err != nil {
 		return VerifyReport{}, err
 	}
-	v := verifier{app: a}
+	v := verifier{opts: opts}
 	if v.lake, err = a.openLake(); err != nil {
 		return VerifyReport{}, err
 	}
@@ -53,18 +73,35 @@ func (a *App) Verify(ctx context.Context, opts VerifyOptions) (VerifyReport, err
 		return VerifyReport{}, err
 	}
 	defer v.admin.Close()
+	if err := v.reachable(ctx, tables[0].Topic); err != nil {
+		return VerifyReport{}, err
+	}
 	report := VerifyReport{OK: true}
 	for _, t := range tables {
-		// The latest record of a key is only what it is once the lake has seen
-		// it: compacted topics are waited for in any case.
-		if err := v.topic(ctx, t, opts.Wait || t.Latest, &report); err != nil {
+		if err := v.topic(ctx, t, &report); err != nil {
 			return report, fmt.Errorf("verifying %q: %w", t.Topic, err)
 		}
 	}
-	if err := v.unique(ctx, &report); err != nil {
-		return report, err
+	if len(report.Partitions) == 0 {
+		return report, fmt.Errorf("none of the topics has a partition of %v", opts.Partitions)
 	}
-	return report, nil
+	if opts.Bounded() {
+		return report, nil
+	}
+	return report, v.unique(ctx, &report)
+}
+
+// answerWithin is how long a server may take for its first answer. Clients try
+// again for as long as they are let, also when the server refuses their login.
+const answerWithin = 15 * time.Second
+
+// reachable asks both servers for an answer. Without it a login that one of them
+// refuses would be tried again and again, and nobody would be told.
+func (v *verifier) reachable(ctx context.Context, topic string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	_, _, err := v.log.Describe(ctx, topic)
+	return errors.Join(err, v.lake.Ping(ctx))
 }
 
 // unique checks that no event's revision is in prices twice (I2).
@@ -98,13 +135,16 @@ func verifiedTables(topics []string) ([]lake.Table, error) {
 }
 
 type verifier struct {
-	app   *App
+	opts  VerifyOptions
 	lake  *lake.Lake
 	log   *kafka.Log
 	admin *kafka.Admin
 }
 
-func (v *verifier) topic(ctx context.Context, t lake.Table, wait bool, report *VerifyReport) error {
+// parallelVerify is how many partitions are compared at a time.
+const parallelVerify = 4
+
+func (v *verifier) topic(ctx context.Context, t lake.Table, report *VerifyReport) error {
 	id, _, err := v.log.Describe(ctx, t.Topic)
 	if err != nil {
 		return err
@@ -113,19 +153,32 @@ func (v *verifier) topic(ctx context.Context, t lake.Table, wait bool, report *V
 	if err != nil {
 		return err
 	}
-	for _, p := range positions {
-		if wait {
-			if p, err = v.await(ctx, p); err != nil {
-				return err
+	positions = slices.DeleteFunc(positions, func(p kafka.Position) bool {
+		return len(v.opts.Partitions) > 0 && !slices.Contains(v.opts.Partitions, p.Partition)
+	})
+	verdicts := make([]VerifyPartition, len(positions))
+	var g errgroup.Group
+	g.SetLimit(parallelVerify)
+	for i, p := range positions {
+		g.Go(func() (err error) {
+			// The latest record of a key is only what it is once the lake has
+			// seen it: compacted topics are waited for in any case.
+			if v.opts.Wait || t.Latest {
+				if p, err = v.await(ctx, p); err != nil {
+					return err
+				}
 			}
-		}
-		verdict, err := v.partition(ctx, id, p)
-		if err != nil {
+			verdicts[i], err = v.partition(ctx, id, p, t.Latest)
 			return err
-		}
-		report.Partitions = append(report.Partitions, verdict)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, verdict := range verdicts {
 		report.OK = report.OK && verdict.OK
 	}
+	report.Partitions = append(report.Partitions, verdicts...)
 	return nil
 }
 
@@ -171,14 +224,30 @@ func (v *verifier) lastRecord(ctx context.Context, p kafka.Position) (int64, err
 	return last, err
 }
 
-func (v *verifier) partition(ctx context.Context, id stream.TopicID, p kafka.Position) (VerifyPartition, error) {
-	check, err := v.lake.Verify(sinks.Partition{Topic: p.Topic, TopicID: id, Number: p.Partition})
+// partition compares one partition up to where the lake has come, and counts
+// what it has not read yet. Compacted topics are compared whole.
+func (v *verifier) partition(ctx context.Context, id stream.TopicID, p kafka.Position, whole bool) (VerifyPartition, error) {
+	first, next := max(p.First, v.opts.From), max(p.Committed, p.First)
+	if v.opts.To > 0 {
+		next = min(next, v.opts.To)
+	}
+	if whole {
+		first = p.First
+	}
+	next = max(next, first)
+	check, err := v.lake.Verify(sinks.Partition{Topic: p.Topic, TopicID: id, Number: p.Partition}, first)
 	if err != nil {
 		return VerifyPartition{}, err
 	}
+	total := p.End - first
+	if v.opts.To > 0 {
+		total = next - first
+	}
+	progress := v.progress(p.TopicPartition, first, total)
 	var lag int64
-	_, err = v.log.ReadCommitted(ctx, p.TopicPartition, p.First, func(r stream.Record) error {
-		if r.Offset >= p.Committed {
+	err = v.log.ReadBetween(ctx, p.TopicPartition, first, first+total, func(r stream.Record) error {
+		progress(r.Offset)
+		if r.Offset >= next {
 			lag++
 			return nil
 		}
@@ -187,6 +256,26 @@ func (v *verifier) partition(ctx context.Context, id stream.TopicID, p kafka.Pos
 	if err != nil {
 		return VerifyPartition{}, err
 	}
-	report, err := check.Report(ctx)
+	if v.opts.From <= p.First {
+		if err := check.Older(ctx); err != nil {
+			return VerifyPartition{}, err
+		}
+	}
+	report, err := check.Report(ctx, next)
 	return VerifyPartition{Report: report, Lag: lag, OK: report.OK()}, err
+}
+
+// sayRecords is after how many records progress is told.
+const sayRecords = 50_000
+
+func (v *verifier) progress(tp stream.TopicPartition, first, total int64) func(offset int64) {
+	if v.opts.Progress == nil {
+		return func(int64) {}
+	}
+	n := 0
+	return func(offset int64) {
+		if n++; n%sayRecords == 0 {
+			v.opts.Progress(VerifyProgress{tp.Topic, tp.Partition, offset + 1 - first, total})
+		}
+	}
 }

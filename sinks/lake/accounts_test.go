@@ -156,7 +156,7 @@ func liveAsWriter(t *testing.T, l *Lake) {
 	if present, err := s.Present(t.Context(), b.Range); err != nil || !present.Has(1) || !present.Has(2) {
 		t.Errorf("recovery: %v, %v", present, err)
 	}
-	if got, want := verify(t, l, rs), (Report{Topic: schemas.TopicPrices, Table: "prices", Records: 2, Rows: 2}); !reflect.DeepEqual(got, want) {
+	if got, want := verify(t, l, rs), (Report{Topic: schemas.TopicPrices, Table: "prices", First: 1, Next: 3, Records: 2, Rows: 2}); !reflect.DeepEqual(got, want) {
 		t.Errorf("verify %+v, want %+v", got, want)
 	}
 	definition := record(t, schemas.TopicInstruments, 1, schemas.InstrumentDefined{Instrument: "A-USD", DefinedAt: utc("2026-01-05 00:00:00")})

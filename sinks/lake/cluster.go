@@ -48,6 +48,8 @@ func replicated(text, cluster string) string {
 		if line == "ENGINE = MergeTree" {
 			lines[i] = "ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')"
 		}
+		lines[i] = strings.ReplaceAll(lines[i], "ENGINE = ReplacingMergeTree(",
+			"ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ")
 		lines[i] = strings.ReplaceAll(lines[i], "SETTINGS non_replicated_deduplication_window = 10000",
 			"SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800")
 	}

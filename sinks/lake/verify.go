@@ -3,6 +3,7 @@ package lake
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
@@ -27,26 +28,35 @@ type Report struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Table     string `json:"table"`
+	// First is the first offset that was compared; Next the one after the last.
+	First int64 `json:"first"`
+	Next  int64 `json:"next"`
 	// Records were committed in the partition (in a compacted topic: its
 	// keys), Rows of them are in the table, DeadLetters of them the lake gave
 	// up and kept in the dead letters.
 	Records     int64 `json:"records"`
 	Rows        int64 `json:"rows"`
 	DeadLetters int64 `json:"dead_letters"`
+	// Older rows are of records that the log no longer holds: nothing is left
+	// to compare them with.
+	Older int64 `json:"older"`
 	// Missing records have neither row nor dead letter, Doubled ones have more
 	// rows than one, Unexpected rows have an offset that holds no committed
-	// record. The counts are whole, the ranges the first 1000 each.
+	// record, Altered ones are of another record than the log has at their
+	// offset. The counts are whole, the ranges the first 1000 each.
 	MissingCount    int64         `json:"missing_count"`
 	DoubledCount    int64         `json:"doubled_count"`
 	UnexpectedCount int64         `json:"unexpected_count"`
+	AlteredCount    int64         `json:"altered_count"`
 	Missing         []OffsetRange `json:"missing,omitempty"`
 	Doubled         []OffsetRange `json:"doubled,omitempty"`
 	Unexpected      []OffsetRange `json:"unexpected,omitempty"`
+	Altered         []OffsetRange `json:"altered,omitempty"`
 }
 
 // OK says that every record is in the table exactly once, and nothing else.
 func (r *Report) OK() bool {
-	return r.MissingCount == 0 && r.DoubledCount == 0 && r.UnexpectedCount == 0
+	return r.MissingCount == 0 && r.DoubledCount == 0 && r.UnexpectedCount == 0 && r.AlteredCount == 0
 }
 
 // Verification compares the committed records of one partition with the rows
@@ -58,21 +68,32 @@ type Verification struct {
 	of     sinks.Partition
 	table  Table
 	report Report
-	chunk  []int64
-	// chunkSize is verifyChunk but in tests.
+	chunk  []mark
+	// chunkSize and slice are verifyChunk and verifySlice but in tests.
 	chunkSize int
-	// next is the first offset that has not been compared.
-	next   int64
-	latest map[string]int64 // of a compacted topic
+	slice     int64
+	latest    map[string]int64 // of a compacted topic
 }
 
-// Verify begins the comparison of a partition.
-func (l *Lake) Verify(of sinks.Partition) (*Verification, error) {
+// mark is what a record and its row must have in common: the offset, and the
+// time the broker gave it. Two records that were at one offset, before and after
+// a broker lost the end of its log, differ in that.
+type mark struct {
+	offset int64
+	micros int64
+}
+
+func (m mark) hash() uint64 { return markHash(m.offset, m.micros) }
+
+// Verify begins the comparison of a partition from offset first on, which is to
+// be the first retained one or a later one.
+func (l *Lake) Verify(of sinks.Partition, first int64) (*Verification, error) {
 	t, err := tableOf(of.Topic)
 	if err != nil {
 		return nil, err
 	}
-	v := &Verification{lake: l, of: of, table: t, next: -1, chunkSize: verifyChunk, report: Report{Topic: of.Topic, Partition: of.Number, Table: t.Name}}
+	v := &Verification{lake: l, of: of, table: t, chunkSize: verifyChunk, slice: verifySlice,
+		report: Report{Topic: of.Topic, Partition: of.Number, Table: t.Name, First: first, Next: first}}
 	if t.Latest {
 		v.latest = map[string]int64{}
 	}
@@ -80,92 +101,141 @@ func (l *Lake) Verify(of sinks.Partition) (*Verification, error) {
 }
 
 // Record adds a committed record of the partition; the offsets ascend. Only its
-// offset and key are read.
+// offset, key and time are read.
 func (v *Verification) Record(ctx context.Context, r *stream.Record) error {
 	if v.latest != nil {
 		v.latest[string(r.Key)] = r.Offset
+		v.report.Next = max(v.report.Next, r.Offset+1)
 		return nil
 	}
-	v.chunk = append(v.chunk, r.Offset)
+	v.chunk = append(v.chunk, mark{r.Offset, r.Timestamp.UnixMicro()})
 	if len(v.chunk) < v.chunkSize {
 		return nil
 	}
-	return v.compare(ctx)
+	return v.compare(ctx, r.Offset)
 }
 
-// Report ends the comparison. Rows of later offsets than the last record's are
-// not looked at: they may have been committed since.
-func (v *Verification) Report(ctx context.Context) (Report, error) {
-	var err error
+// Report ends the comparison at offset next: rows from it on are not looked at,
+// they may have been committed since. Every offset below it that brought no
+// record must have no row.
+func (v *Verification) Report(ctx context.Context, next int64) (Report, error) {
 	if v.latest != nil {
-		err = v.compareLatest(ctx)
-	} else {
-		err = v.compare(ctx)
+		err := v.compareLatest(ctx)
+		return v.report, err
 	}
+	err := v.compare(ctx, next-1)
 	return v.report, err
 }
 
-// compare compares the chunk with the rows of its range: a merge of two sorted
-// lists.
-func (v *Verification) compare(ctx context.Context) error {
-	if len(v.chunk) == 0 {
+// Older counts the rows of the partition below the first offset compared.
+func (v *Verification) Older(ctx context.Context) error {
+	if v.latest != nil {
 		return nil
 	}
-	first, last := v.chunk[0], v.chunk[len(v.chunk)-1]
-	if v.next >= 0 {
-		first = v.next // the hole between two chunks must hold no rows either
+	sums, err := v.lake.sums(ctx, v.table.Name, sinks.Range{Partition: v.of, First: 0, Last: v.report.First - 1}, math.MaxInt64)
+	for _, s := range sums {
+		v.report.Older += int64(s.rows)
 	}
-	r := sinks.Range{Partition: v.of, First: first, Last: last}
+	return err
+}
+
+// compare compares the chunk with the rows up to offset last. The server sums
+// up each slice; where its sum is that of the records nothing else is asked.
+func (v *Verification) compare(ctx context.Context, last int64) error {
+	r := sinks.Range{Partition: v.of, First: v.report.Next, Last: last}
+	if r.Last < r.First {
+		return nil
+	}
+	there, err := v.lake.sums(ctx, v.table.Name, r, v.slice)
+	if err != nil {
+		return err
+	}
+	rest := v.chunk
+	for first := r.First; first <= r.Last; {
+		number := first / v.slice
+		end := min(r.Last, (number+1)*v.slice-1)
+		n := upTo(rest, end)
+		want := sumOf(rest[:n])
+		if there[number] == want {
+			v.report.Rows += int64(n)
+		} else if err := v.list(ctx, sinks.Range{Partition: v.of, First: first, Last: end}, rest[:n]); err != nil {
+			return err
+		}
+		v.report.Records += int64(n)
+		rest, first = rest[n:], end+1
+		if len(rest) == 0 && len(there) == 0 {
+			break // nothing here and nothing there up to the end
+		}
+	}
+	v.chunk, v.report.Next = v.chunk[:0], last+1
+	return nil
+}
+
+// upTo returns how many of the marks have offsets up to last.
+func upTo(ms []mark, last int64) int {
+	n := 0
+	for n < len(ms) && ms[n].offset <= last {
+		n++
+	}
+	return n
+}
+
+// list compares the records of a range with its rows one by one: a merge of two
+// sorted lists.
+func (v *Verification) list(ctx context.Context, r sinks.Range, want []mark) error {
 	dead, err := v.lake.buried(ctx, r)
 	if err != nil {
 		return err
 	}
-	m := merge{report: &v.report, want: v.chunk, dead: &dead, row: first - 1}
-	if err := v.lake.lineage(ctx, v.table.Name, r, m.see); err != nil {
+	m := merge{report: &v.report, want: want, dead: &dead, row: r.First - 1, twice: r.First - 1}
+	if err := v.lake.marks(ctx, v.table.Name, r, m.see); err != nil {
 		return fmt.Errorf("reading what of %v is in %s: %w", r, v.table.Name, err)
 	}
 	m.finish()
-	v.report.Records += int64(len(v.chunk))
-	v.chunk, v.next = v.chunk[:0], last+1
 	return nil
 }
 
 // merge walks over the records wanted and the rows seen, both in offset order.
 type merge struct {
 	report *Report
-	want   []int64
+	want   []mark
 	dead   *sinks.Offsets
 	row    int64 // the last row's offset
 	twice  int64 // the last offset reported as doubled
 }
 
-// see takes the offset of the next row.
-func (m *merge) see(offset int64) {
-	if offset == m.row {
-		if m.report.DoubledCount == 0 || m.twice != offset {
-			m.twice = offset
+// see takes the next row.
+func (m *merge) see(row mark) {
+	if row.offset == m.row {
+		if m.twice != row.offset {
+			m.twice = row.offset
 			m.report.DoubledCount++
-			m.report.Doubled = name(m.report.Doubled, offset)
+			m.report.Doubled = name(m.report.Doubled, row.offset)
 		}
 		return
 	}
-	m.row = offset
-	for len(m.want) > 0 && m.want[0] < offset {
-		m.miss(m.want[0])
+	m.row = row.offset
+	for len(m.want) > 0 && m.want[0].offset < row.offset {
+		m.miss(m.want[0].offset)
 		m.want = m.want[1:]
 	}
-	if len(m.want) > 0 && m.want[0] == offset {
-		m.report.Rows++
-		m.want = m.want[1:]
+	switch {
+	case len(m.want) == 0 || m.want[0].offset != row.offset:
+		m.report.UnexpectedCount++
+		m.report.Unexpected = name(m.report.Unexpected, row.offset)
 		return
+	case m.want[0].micros != row.micros:
+		m.report.AlteredCount++
+		m.report.Altered = name(m.report.Altered, row.offset)
+	default:
+		m.report.Rows++
 	}
-	m.report.UnexpectedCount++
-	m.report.Unexpected = name(m.report.Unexpected, offset)
+	m.want = m.want[1:]
 }
 
 func (m *merge) finish() {
-	for _, offset := range m.want {
-		m.miss(offset)
+	for _, w := range m.want {
+		m.miss(w.offset)
 	}
 }
 
@@ -211,60 +281,4 @@ func (l *Lake) buried(ctx context.Context, r sinks.Range) (sinks.Offsets, error)
 		dead.Add(offset, offset)
 	}
 	return dead, rows.Err()
-}
-
-// compareLatest compares the latest record of each key with the latest row of
-// it. Older records and rows are anyone's: compaction takes the ones, the lake
-// keeps the others.
-func (v *Verification) compareLatest(ctx context.Context) error {
-	rows, err := v.lake.conn.Query(ctx, fmt.Sprintf(`
-		SELECT %s, max(_offset), count() > uniqExact(_offset) FROM %s
-		WHERE _topic_id = ? AND _partition = ? GROUP BY 1`, v.table.key, v.table.Name),
-		schemas.ID(v.of.TopicID).String(), v.of.Number)
-	if err != nil {
-		return fmt.Errorf("reading what of %v is in %s: %w", v.of, v.table.Name, err)
-	}
-	defer rows.Close()
-	var missing, doubled, unexpected sinks.Offsets
-	for _, offset := range v.latest {
-		missing.Add(offset, offset)
-	}
-	v.report.Records = int64(len(v.latest))
-	for rows.Next() {
-		var key string
-		var offset int64
-		var twice bool
-		if err := rows.Scan(&key, &offset, &twice); err != nil {
-			return fmt.Errorf("reading what of %v is in %s: %w", v.of, v.table.Name, err)
-		}
-		want, ok := v.latest[key]
-		switch {
-		case ok && offset == want:
-			v.report.Rows++
-			missing.Remove(want)
-		case !ok || offset > want:
-			unexpected.Add(offset, offset)
-		}
-		if twice {
-			doubled.Add(offset, offset)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("reading what of %v is in %s: %w", v.of, v.table.Name, err)
-	}
-	v.report.MissingCount, v.report.Missing = missing.Count(), named(&missing)
-	v.report.DoubledCount, v.report.Doubled = doubled.Count(), named(&doubled)
-	v.report.UnexpectedCount, v.report.Unexpected = unexpected.Count(), named(&unexpected)
-	return nil
-}
-
-func named(o *sinks.Offsets) []OffsetRange {
-	var rs []OffsetRange
-	for first, last := range o.Runs() {
-		if len(rs) == maxNamed {
-			break
-		}
-		rs = append(rs, OffsetRange{first, last})
-	}
-	return rs
 }
