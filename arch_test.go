@@ -97,6 +97,7 @@ var mayImport = map[string][]string{
 	"internal/ops":         {},
 	"internal/promtest":    {}, // for tests
 	"internal/servers":     {},
+	"internal/bench":       {"internal/", "schemas", "schemas/"},
 	"internal/e2e":         {}, // tests only
 	"internal/e2e/":        {},
 	"internal/app":         {"internal/", "producers/", "processors", "processors/", "sinks", "sinks/", "schemas", "schemas/"},

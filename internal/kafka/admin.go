@@ -65,6 +65,19 @@ func (a *Admin) Brokers(ctx context.Context) ([]Broker, error) {
 	return brokers, nil
 }
 
+// ForgetGroup deletes a group that has no members, with its offsets: it begins
+// anew. One that does not exist is as good as forgotten.
+func (a *Admin) ForgetGroup(ctx context.Context, group string) error {
+	err := patiently(ctx, func() error {
+		_, err := a.admin.DeleteGroup(ctx, group)
+		return err
+	})
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return fmt.Errorf("deleting the group %q: %w", group, known(err))
+	}
+	return nil
+}
+
 // TopicInfo is a topic as it is.
 type TopicInfo struct {
 	Name              string

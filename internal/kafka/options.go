@@ -106,9 +106,7 @@ func writerOptions(c Config, compression kgo.CompressionCodec) []kgo.Opt {
 
 // transactionalOptions are writerOptions under a transactional id.
 func transactionalOptions(c Config, id string) []kgo.Opt {
-	// lz4: what transactions carry is the hot path, and it costs a third of
-	// zstd's CPU time on both sides.
-	return append(writerOptions(c, kgo.Lz4Compression()),
+	return append(writerOptions(c, hotCompression()),
 		kgo.TransactionalID(id),
 		kgo.TransactionTimeout(c.TransactionTimeout),
 		// After an abort or a fast commit the coordinator may still be writing
@@ -116,6 +114,10 @@ func transactionalOptions(c Config, id string) []kgo.Opt {
 		kgo.ConcurrentTransactionsBackoff(5*time.Millisecond),
 	)
 }
+
+// hotCompression is lz4: what transactions carry is the hot path, and it costs a
+// third of zstd's CPU time on both sides.
+func hotCompression() kgo.CompressionCodec { return kgo.Lz4Compression() }
 
 // partitioner honours a partition that is set and otherwise hashes the key as
 // Java's default does (murmur2), so that any client finds the same partition.

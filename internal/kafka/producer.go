@@ -19,12 +19,20 @@ var _ stream.Publisher = (*Producer)(nil)
 
 // NewProducer returns a Producer; it connects at the first Publish. Close it.
 func NewProducer(c Config) (*Producer, error) {
+	// zstd: what goes through here is mostly answers of APIs, which shrink to
+	// a tenth, and the broker would recompress responses.v1 otherwise.
+	return newProducer(c, kgo.ZstdCompression())
+}
+
+// NewHotProducer returns a Producer whose batches are as those of transactions:
+// what a topic of the hot path is filled with to be measured.
+func NewHotProducer(c Config) (*Producer, error) { return newProducer(c, hotCompression()) }
+
+func newProducer(c Config, compression kgo.CompressionCodec) (*Producer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	// zstd: what goes through here is mostly answers of APIs, which shrink to
-	// a tenth, and the broker would recompress responses.v1 otherwise.
-	opts := append(commonOptions(c), writerOptions(c, kgo.ZstdCompression())...)
+	opts := append(commonOptions(c), writerOptions(c, compression)...)
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("making a producer: %w", err)

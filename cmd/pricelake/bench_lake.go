@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pricelake/pricelake/internal/bench"
+)
+
+func (c *cli) benchLakeCommand() *cobra.Command {
+	o := bench.LakeOptions{}
+	keep := ""
+	cmd := &cobra.Command{
+		Use:   "lake",
+		Short: "Measure how fast prices get from Kafka into ClickHouse",
+		Long: `Fills a topic with prices as real answers bring them, then measures, on this
+machine and with the same rows, from the start to the last row that can be read:
+
+  pricelake      the role lake in a process of its own, with all it promises
+  Kafka engine   ClickHouse's own, into the same table: as its documentation
+                 sets it up, and at the best of a sweep of its settings
+  ceiling        ready-made native blocks into the same table, over one and over
+                 two connections: what this server takes at all
+
+Broker and ClickHouse are processes of their own; CPU time and memory are those
+of the role's process. Rows are counted through ClickHouse's HTTP interface.`,
+		Args:    cobra.NoArgs,
+		Example: examples("pricelake bench lake --rows 5000000", "pricelake bench lake --rows 500000 --only sink --profile ./profiles"),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.benchLake(cmd.Context(), o, keep) },
+	}
+	f := cmd.Flags()
+	f.Int64Var(&o.Rows, "rows", 2_000_000, "prices to load in each run")
+	f.Int64Var(&o.SweepRows, "sweep-rows", 400_000, "prices to load with each setting of the Kafka engine; 0: take it as documented")
+	f.IntVar(&o.Runs, "runs", 3, "runs of each; medians are reported")
+	f.IntVar(&o.Partitions, "partitions", 3, "partitions of the topic")
+	f.StringVar(&o.Profile, "profile", "", "folder for CPU and allocation profiles of the first run of the role")
+	f.StringSliceVar(&o.Only, "only", nil, "what to measure of sink, ceiling (which needs the sink) and engine")
+	f.StringVar(&keep, "keep", "", "folder that keeps the data of the servers, to count again; empty or new")
+	return cmd
+}
+
+func (c *cli) benchLake(ctx context.Context, o bench.LakeOptions, keep string) (err error) {
+	if o.Rows < 1 || o.Runs < 1 || o.Partitions < 1 {
+		return usageError{errors.New("rows, runs and partitions must be 1 or more")}
+	}
+	engine, err := c.locateEngine(ctx)
+	if err != nil {
+		return err
+	}
+	var done func() error
+	if o.Servers, done, err = c.benchServers(keep); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	o.Servers.Engine = &engine
+	o.SweepRows = min(o.SweepRows, o.Rows)
+	o.Progress = func(format string, args ...any) { fmt.Fprintf(c.stderr, format+"\n", args...) }
+	report, err := bench.Lake(ctx, o)
+	if err != nil {
+		return err
+	}
+	if c.flags.json {
+		return c.out.value(report)
+	}
+	c.benchLakeTable(report)
+	return nil
+}
+
+func (c *cli) benchLakeTable(r *bench.LakeReport) {
+	rate := func(v float64) string { return fmt.Sprintf("%.0f", v) }
+	times := func(v float64) string { return fmt.Sprintf("%.2f", v) }
+	c.out.table([]string{"", "rows/s", "pricelake is so many times as fast"}, [][]string{
+		{"pricelake", rate(r.RowsPerSecond), ""},
+		{"Kafka engine as documented", rate(r.KafkaEngineRowsPerSecond), times(r.RatioKafkaEngine)},
+		{"Kafka engine, " + r.KafkaEngineBest, rate(r.KafkaEngineBestRowsPerSecond), times(r.RatioKafkaEngineBest)},
+		{fmt.Sprintf("ceiling, %d connection(s)", r.CeilingConnections), rate(r.CeilingRowsPerSecond), times(r.RatioCeiling)},
+	})
+	c.out.line("pricelake: %.1f MB/s, %.2f CPU s per million rows, peak %d MiB, %d parts; runs differ by %.1f %%",
+		r.MegabytesPerSecond, r.CPUSecondsPerMillionRows, r.PeakRSSBytes>>20, r.Parts, 100*r.Noise)
+}

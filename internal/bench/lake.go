@@ -1,0 +1,208 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/kafka"
+)
+
+// LakeOptions say how the lake is measured.
+type LakeOptions struct {
+	Servers    ServerOptions
+	Rows       int64 // to drain, in each run
+	SweepRows  int64 // to find the best setting of the Kafka engine with; 0: no sweep
+	Runs       int
+	Partitions int
+	Profile    string // folder for profiles of the role; empty: none
+	// Only, if not empty, says what is measured of sink, ceiling and engine.
+	// The ceiling needs the sink.
+	Only []string
+	// engineAlso is added to every setting of the Kafka engine, for tests.
+	engineAlso []string
+	// Progress is told what was measured, line by line.
+	Progress func(format string, args ...any)
+}
+
+// lakeGroup is the consumer group of the role.
+const lakeGroup = "pricelake.lake"
+
+// lakeBench is one measurement under way.
+type lakeBench struct {
+	LakeOptions
+	servers *Servers
+	sql     *sqlClient
+	report  *LakeReport
+}
+
+// Lake drains the topic of prices into the lake: through the product, through
+// ClickHouse's own Kafka engine, and as ready-made blocks, which is the most
+// that this server takes on this machine.
+func Lake(ctx context.Context, o LakeOptions) (_ *LakeReport, err error) {
+	s, err := StartServers(ctx, o.Servers)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	b := &lakeBench{LakeOptions: o, servers: s, report: &LakeReport{},
+		sql: newSQLClient(s.ClickHouse.HTTPURL(), s.ClickHouse.Operator())}
+	defer b.sql.close()
+	if err := s.SetUp(ctx, o.Partitions); err != nil {
+		return nil, err
+	}
+	if err := b.fill(ctx); err != nil {
+		return nil, err
+	}
+	for _, step := range []struct {
+		name string
+		run  func(context.Context) error
+	}{{"sink", b.sinkRuns}, {"ceiling", b.ceiling}, {"engine", b.engine}} {
+		if len(b.Only) > 0 && !slices.Contains(b.Only, step.name) {
+			continue
+		}
+		if err := step.run(ctx); err != nil {
+			return b.report, fmt.Errorf("measuring the %s: %w", step.name, err)
+		}
+	}
+	b.report.finish()
+	return b.report, nil
+}
+
+func (b *lakeBench) fill(ctx context.Context) error {
+	f, err := fill(ctx, b.servers, b.Rows)
+	if err != nil {
+		return err
+	}
+	b.report.Rows, b.report.Bytes, b.report.Partitions = f.Rows, f.Bytes, b.Partitions
+	b.Progress("%d prices in %d partitions, %d bytes each, published in %.1f s", f.Rows, b.Partitions, f.Bytes/max(f.Rows, 1), f.Took.Seconds())
+	return nil
+}
+
+// sinkRuns measures the product.
+func (b *lakeBench) sinkRuns(ctx context.Context) error {
+	for i := range b.Runs {
+		run, err := b.sinkRun(ctx, i)
+		if err != nil {
+			return err
+		}
+		b.report.Sink = append(b.report.Sink, run)
+		b.Progress("pricelake %d: %v", i+1, run)
+	}
+	return nil
+}
+
+// sinkRun drains the topic once through the role, from the start of its process
+// to the last row that can be read.
+func (b *lakeBench) sinkRun(ctx context.Context, number int) (run Run, err error) {
+	if err := b.reset(ctx); err != nil {
+		return run, err
+	}
+	profile := ""
+	if b.Profile != "" && number == 0 {
+		if profile, err = filepath.Abs(b.Profile); err != nil {
+			return run, err
+		}
+		if err := os.MkdirAll(profile, 0o700); err != nil {
+			return run, fmt.Errorf("making a folder for profiles: %w", err)
+		}
+	}
+	before, start := b.others(), time.Now()
+	role, err := b.servers.StartRole("lake", b.Partitions, childProfileEnv+"="+profile)
+	if err != nil {
+		return run, err
+	}
+	took, err := b.sql.awaitRows(ctx, "prices", b.Rows, start, role.alive)
+	if err == nil {
+		run, err = b.finished(ctx, took, before)
+	}
+	if err == nil {
+		run.Usage, err = role.Usage()
+	}
+	return run, errors.Join(err, role.Stop())
+}
+
+// others is what the servers have used so far, as well as it can be told: it
+// explains a rate and is no part of it.
+func (b *lakeBench) others() (o Others) {
+	if u, err := usageOf(b.servers.ClickHouse.Pid()); err == nil {
+		o.ClickHouse = u.CPU
+	}
+	if u, err := b.servers.broker.Usage(); err == nil {
+		o.Broker = u.CPU
+	}
+	return o
+}
+
+// finished makes the result of a drain that took so long.
+func (b *lakeBench) finished(ctx context.Context, took time.Duration, before Others) (Run, error) {
+	after := b.others()
+	run := Run{Rows: b.Rows, Bytes: b.report.Bytes, Took: took,
+		Others: Others{ClickHouse: after.ClickHouse - before.ClickHouse, Broker: after.Broker - before.Broker}}
+	unique, err := b.sql.number(ctx, "SELECT uniqExact(_partition, _offset) FROM prices")
+	if err == nil && unique != b.Rows {
+		err = fmt.Errorf("%d rows are %d records: some are there twice", b.Rows, unique)
+	}
+	if err != nil {
+		return run, err
+	}
+	// The last seconds of the log are flushed now and then only.
+	if _, err := b.sql.query(ctx, "SYSTEM FLUSH LOGS"); err != nil {
+		return run, err
+	}
+	run.Parts, err = b.sql.number(ctx, "SELECT count() FROM system.part_log WHERE table = 'prices' AND event_type = 'NewPart' AND event_time_microseconds >= "+
+		"(SELECT max(event_time_microseconds) FROM system.part_log WHERE table = 'prices' AND event_type = 'NewPart') - INTERVAL "+
+		fmt.Sprint(took.Milliseconds()+50)+" MILLISECOND")
+	return run, err
+}
+
+// reset empties the table and makes the product forget where it was.
+func (b *lakeBench) reset(ctx context.Context) error {
+	for _, text := range []string{"TRUNCATE TABLE prices SYNC", "SYSTEM JEMALLOC PURGE"} {
+		if _, err := b.sql.query(ctx, text); err != nil {
+			return err
+		}
+	}
+	admin, err := kafka.NewAdmin(b.servers.kafkaConfig())
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	return admin.ForgetGroup(ctx, lakeGroup)
+}
+
+// StartRole starts a role of the product in a process of its own.
+func (s *Servers) StartRole(role string, partitions int, env ...string) (*Process, error) {
+	cfg := s.config(partitions)
+	set := []string{
+		"PRICELAKE_INSTANCE=bench-" + role,
+		"PRICELAKE_ADMIN_ADDR=127.0.0.1:0",
+		"PRICELAKE_DATA_DIR=" + filepath.Join(s.dir, role),
+		"PRICELAKE_KAFKA_BROKERS=" + s.Kafka,
+		fmt.Sprintf("PRICELAKE_KAFKA_PARTITIONS=%d", cfg.Kafka.Partitions),
+		"PRICELAKE_REGISTRY_URL=" + s.Registry,
+		"PRICELAKE_LOG_LEVEL=warn",
+	}
+	if s.ClickHouse != nil {
+		set = append(set,
+			"PRICELAKE_CLICKHOUSE_ADDR="+cfg.ClickHouse.Addr,
+			"PRICELAKE_CLICKHOUSE_USER="+cfg.ClickHouse.User,
+			"PRICELAKE_CLICKHOUSE_PASSWORD=env:"+childPasswordEnv,
+			childPasswordEnv+"="+s.ClickHouse.Owner().Password)
+	}
+	return s.Start(role, append(set, env...), childRole, role)
+}
+
+// alive is nil while the process runs.
+func (p *Process) alive() error {
+	select {
+	case <-p.done:
+		return p.ended()
+	default:
+		return nil
+	}
+}
