@@ -39,13 +39,13 @@ CREATE USER IF NOT EXISTS pricelake_migrator IDENTIFIED WITH sha256_hash BY '${P
     DEFAULT ROLE pricelake_migrator_rights SETTINGS PROFILE 'pricelake_migrator';
 GRANT pricelake_migrator_rights TO pricelake_migrator;
 
--- Loads the tables: the role lake, and `status`, `verify`, `doctor`. It reads where rows come from, hardly what is in them.
+-- Loads the tables: the role lake, and `status`, `verify`, `doctor`; gives a deduplicator that lost its disk the prices back. Of other tables it reads where rows come from, hardly what is in them.
 CREATE SETTINGS PROFILE IF NOT EXISTS pricelake_writer SETTINGS
     log_queries = 1;
 CREATE ROLE IF NOT EXISTS pricelake_writer_rights;
 GRANT INSERT ON pricelake.prices TO pricelake_writer_rights;
--- `verify` counts (event_id, revision), `status` shows the newest event_time.
-GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, recorded_at, event_id, revision, event_time) ON pricelake.prices TO pricelake_writer_rights;
+-- `verify` counts (event_id, revision), `status` shows the newest event_time. A deduplicator that lost its disk reads back what was said.
+GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, recorded_at, event_id, revision, event_time, withdrawn, price, bid, ask, size) ON pricelake.prices TO pricelake_writer_rights;
 GRANT INSERT ON pricelake.prices_rejected TO pricelake_writer_rights;
 -- `status`: the newest row.
 GRANT SELECT(_topic_id, _partition, _offset, _lake_epoch, recorded_at, fetched_at) ON pricelake.prices_rejected TO pricelake_writer_rights;

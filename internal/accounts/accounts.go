@@ -71,7 +71,7 @@ func All(database string) []Account {
 		},
 		{
 			Name:    Writer,
-			Purpose: "Loads the tables: the role lake, and `status`, `verify`, `doctor`. It reads where rows come from, hardly what is in them.",
+			Purpose: "Loads the tables: the role lake, and `status`, `verify`, `doctor`; gives a deduplicator that lost its disk the prices back. Of other tables it reads where rows come from, hardly what is in them.",
 			Grants:  writerGrants(database),
 			// The role sends every setting it relies on with each INSERT, so
 			// nothing is fixed here.
@@ -118,7 +118,7 @@ const lineage = "_topic_id, _partition, _offset, _lake_epoch, recorded_at"
 // lineage.
 func loaded() []struct{ table, columns, why string } {
 	return []struct{ table, columns, why string }{
-		{"prices", "event_id, revision, event_time", "`verify` counts (event_id, revision), `status` shows the newest event_time."},
+		{"prices", "event_id, revision, event_time, withdrawn, price, bid, ask, size", "`verify` counts (event_id, revision), `status` shows the newest event_time. A deduplicator that lost its disk reads back what was said."},
 		{"prices_rejected", "fetched_at", "`status`: the newest row."},
 		{"polls", "call_id, provider, outcome, error, valued, finished_at", "`status`: how the calls do."},
 		{"responses", "fetched_at", "`status`: the newest row. The bodies stay closed."},

@@ -34,19 +34,26 @@ func (a *App) runDeduplicator(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l, err := a.openLake()
+	if err != nil {
+		return err
+	}
 	d := dedupe.New(dedupe.Config{
 		Dir:         filepath.Join(a.settings.Config.DataDir, "deduplicator"),
 		Log:         log,
+		Lake:        restoringLake{l},
 		Decoder:     finalDecoder[schemas.Price]{observed, rejecting},
 		Encoder:     prices,
 		DeadLetters: dead,
 		Logger:      a.log.With("part", dedupe.Role),
 		Registerer:  a.metrics,
 		Now:         time.Now,
+		Failpoints:  a.settings.Failpoints,
 	})
 	defer d.Close()
 	loop := a.transact(dedupe.Role, schemas.TopicObserved)
 	loop.Gate = gate
-	a.working(dedupe.Role)
-	return loop.Run(ctx, d.Open)
+	held := new(opening)
+	a.workingUnless(dedupe.Role, held.now)
+	return loop.Run(ctx, held.watch(d.Open))
 }

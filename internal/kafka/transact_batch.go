@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/pricelake/pricelake/internal/failpoint"
 )
 
 // transact is one transaction: handle, publish, commit. All or nothing (I1).
@@ -20,8 +22,7 @@ func (s *session) transact(inputs []*input) {
 		return
 	}
 	started := time.Now()
-	s.handle(ctx, inputs)
-	if reason := s.publish(ctx, inputs); reason != "" {
+	if reason := s.produce(ctx, inputs); reason != "" {
 		s.abort(reason)
 		return
 	}
@@ -31,7 +32,31 @@ func (s *session) transact(inputs []*input) {
 	if !s.commit(inputs) {
 		return
 	}
+	if err := s.cfg.Failpoints.Hit(failpoint.TransactCommitted); err != nil {
+		s.end(err) // as if the end's answer had been lost
+		return
+	}
 	s.settled(ctx, inputs, started)
+}
+
+// produce makes the outputs of the batches and publishes them. It returns why the
+// transaction must be aborted, or nothing.
+func (s *session) produce(ctx context.Context, inputs []*input) string {
+	points := s.cfg.Failpoints
+	if points.Hit(failpoint.TransactPolled) != nil {
+		return "handle"
+	}
+	s.handle(ctx, inputs)
+	if points.Hit(failpoint.TransactHandled) != nil {
+		return "handle"
+	}
+	if reason := s.publish(ctx, inputs); reason != "" {
+		return reason
+	}
+	if points.Hit(failpoint.TransactProduced) != nil {
+		return "publish"
+	}
+	return ""
 }
 
 // bounded returns a context that ends after d, and no later than DrainTimeout

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -39,7 +40,11 @@ func (s *session) commit(inputs []*input) bool {
 		return true
 	}
 	s.aborted("rebalance")
-	if err := s.checkAborted(ctx, inputs); err != nil {
+	err = s.cfg.Failpoints.Hit(failpoint.TransactAborted)
+	if err == nil {
+		err = s.checkAborted(ctx, inputs)
+	}
+	if err != nil {
 		s.end(err)
 	}
 	return false
@@ -54,6 +59,9 @@ func (s *session) abort(reason string) {
 	s.clearRevoked()
 	if reason != "revoked" {
 		s.aborted(reason)
+	}
+	if err == nil {
+		err = s.cfg.Failpoints.Hit(failpoint.TransactAborted)
 	}
 	if err != nil {
 		s.end(fmt.Errorf("aborting a transaction of %q: %w", s.id, known(err)))

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -97,6 +98,7 @@ type session struct {
 
 func (s *session) options(ctx context.Context) []kgo.Opt {
 	opts := append(readerOptions(s.cfg, s.group, s.topics...), transactionalOptions(s.cfg, s.id)...)
+	opts = append(opts, pointHooks(s.cfg.Failpoints)...)
 	return append(opts,
 		kgo.WithContext(ctx),
 		kgo.Balancers(assignmentWatch{kgo.CooperativeStickyBalancer(), s.onJoining, s.onSynced}),
@@ -219,6 +221,9 @@ func contains(m map[string][]int32, tp stream.TopicPartition) bool {
 // transaction; the loop does, once it sees revoked.
 func (s *session) onGone(partitions map[string][]int32, lost bool) {
 	s.onJoining() // every session of the group ends here, also without a loss
+	if err := s.cfg.Failpoints.Hit(failpoint.TransactRevoked); err != nil {
+		s.end(err)
+	}
 	var gone []*part
 	s.mu.Lock()
 	for topic, ps := range partitions {

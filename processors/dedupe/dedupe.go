@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/processors"
 	"github.com/pricelake/pricelake/schemas"
@@ -31,14 +32,17 @@ const (
 	minFreeBytes = 64 << 20
 )
 
-// Config is what a Deduplicator needs. Every field but CacheBytes is needed.
+// Config is what a Deduplicator needs. Every field is needed but Lake,
+// CacheBytes and Failpoints.
 type Config struct {
 	// Dir holds one store for each partition. It belongs to one process at a
-	// time and must outlive it; on another disk the state is rebuilt from what
-	// prices.v1 still holds.
+	// time and must outlive it; on another disk the state is restored from the
+	// lake and from what prices.v1 still holds.
 	Dir string
 	// Log reads prices.v1.
 	Log stream.Log
+	// Lake holds what prices.v1 no longer does; nil: nothing does.
+	Lake Lake
 	// Decoder and Encoder read and write prices.
 	Decoder processors.Decoder[schemas.Price]
 	Encoder processors.Encoder[schemas.Price]
@@ -46,10 +50,13 @@ type Config struct {
 	DeadLetters processors.Encoder[schemas.DeadLetter]
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
-	// Now is the clock of the duration metric and of nothing else.
+	// Now is the clock of the duration metric and of lines that tell how far a
+	// restore is, and of nothing else.
 	Now func() time.Time
 	// CacheBytes is the memory that the stores share; 0 is DefaultCacheBytes.
 	CacheBytes int64
+	// Failpoints are where the kill test ends this process; nil: nowhere.
+	Failpoints *failpoint.Set
 }
 
 // Deduplicator opens the stage of each assigned partition. It may be used in
@@ -86,8 +93,13 @@ func New(c Config) *Deduplicator {
 func (d *Deduplicator) Close() { d.cache.Unref() }
 
 // Open is the stream.OpenStage of the deduplicator: it opens the partition's
-// state and applies what the output partition's log holds beyond it.
+// state, restores what it lacks from the lake and applies what the output
+// partition's log holds beyond it. An error that wraps ErrRecreated stays until
+// somebody decides; others are worth another try.
 func (d *Deduplicator) Open(ctx context.Context, in stream.TopicPartition) (stream.Stage, error) {
+	if err := d.config.Failpoints.Hit(failpoint.DedupeAssigned); err != nil {
+		return nil, err
+	}
 	out := stream.TopicPartition{Topic: schemas.TopicPrices, Partition: in.Partition}
 	id, partitions, err := d.config.Log.Describe(ctx, out.Topic)
 	if err != nil {
@@ -97,7 +109,10 @@ func (d *Deduplicator) Open(ctx context.Context, in stream.TopicPartition) (stre
 		return nil, fmt.Errorf("topic %q has %d partitions and none for partition %d of %q: create both with the same number (pricelake topics apply)",
 			out.Topic, partitions, in.Partition, in.Topic)
 	}
-	dir := filepath.Join(d.config.Dir, fmt.Sprintf("%s-%d-%s", out.Topic, out.Partition, schemas.ID(id)))
+	dir := d.storeDir(out, id)
+	if err := d.checkPredecessor(out, id); err != nil {
+		return nil, err
+	}
 	log := d.config.Logger.With("topic", out.Topic, "partition", out.Partition)
 	s, err := d.openState(dir, id, log)
 	if err != nil {
@@ -105,11 +120,22 @@ func (d *Deduplicator) Open(ctx context.Context, in stream.TopicPartition) (stre
 	}
 	d.track(s, true)
 	p := &partition{d: d, out: out, dir: dir, state: s, known: map[schemas.ID]int{}}
-	if err := d.catchUp(ctx, s, out, log); err != nil {
+	c := catchUp{d: d, state: s, out: out, log: log}
+	if err := c.run(ctx); err != nil {
 		_ = p.Close() // the first error counts; the next opening tells of a second
 		return nil, fmt.Errorf("bringing the state of %s[%d] up to date: %w", out.Topic, out.Partition, err)
 	}
 	return p, nil
+}
+
+// storeDir is where the state of a partition is kept: another topic of the same
+// name has another id, so its state is another.
+func (d *Deduplicator) storeDir(out stream.TopicPartition, id stream.TopicID) string {
+	return filepath.Join(d.config.Dir, storePrefix(out)+schemas.ID(id).String())
+}
+
+func storePrefix(out stream.TopicPartition) string {
+	return fmt.Sprintf("%s-%d-", out.Topic, out.Partition)
 }
 
 func (d *Deduplicator) track(s *state, open bool) {

@@ -19,6 +19,14 @@ type checkpoint struct {
 	marker bool
 }
 
+// unseen returns the first offset that may hold a record that is not applied.
+func (c checkpoint) unseen() int64 {
+	if c.marker {
+		return c.next + 1
+	}
+	return c.next
+}
+
 func (c checkpoint) append(dst []byte, topic stream.TopicID) []byte {
 	dst = append(dst, formatVersion)
 	dst = append(dst, topic[:]...)

@@ -53,6 +53,8 @@ type fakeLog struct {
 	id         stream.TopicID
 	partitions []fakePartition
 	broken     error
+	// reading, if set, is called before records are handed out.
+	reading func()
 }
 
 type fakePartition struct {
@@ -116,6 +118,9 @@ func (l *fakeLog) committed(p int32) []stream.Record {
 }
 
 func (l *fakeLog) ReadCommitted(ctx context.Context, tp stream.TopicPartition, from int64, each func(stream.Record) error) (int64, error) {
+	if l.reading != nil {
+		l.reading()
+	}
 	l.mu.Lock()
 	rs, end, err := slices.Clone(l.partitions[tp.Partition].records), l.partitions[tp.Partition].end, l.broken
 	l.mu.Unlock()
@@ -149,6 +154,7 @@ func (l *fakeLog) Describe(context.Context, string) (stream.TopicID, int32, erro
 type rig struct {
 	t       testing.TB
 	log     *fakeLog
+	lake    Lake
 	fs      vfs.FS
 	dir     string
 	logged  io.Writer
@@ -173,6 +179,7 @@ func (r *rig) start() {
 	r.d = New(Config{
 		Dir:         r.dir,
 		Log:         r.log,
+		Lake:        r.lake,
 		Decoder:     r.decoder,
 		Encoder:     jsonCodec[schemas.Price]{},
 		DeadLetters: jsonCodec[schemas.DeadLetter]{},

@@ -10,8 +10,8 @@ type metrics struct {
 	stage              *processors.Metrics
 	repeats, revisions *prometheus.CounterVec
 	gap, receded       prometheus.Counter
-	replayed           prometheus.Counter
-	discarded          prometheus.Counter
+	replayed, restored prometheus.Counter
+	discarded, foreign prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, stateBytes func() float64) *metrics {
@@ -27,7 +27,7 @@ func newMetrics(reg prometheus.Registerer, stateBytes func() float64) *metrics {
 		}, []string{"provider"}),
 		gap: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pricelake_dedupe_state_gap_total",
-			Help: "Offsets of the output partitions that retention removed before the state had applied them; events published there may pass again.",
+			Help: "Offsets of the output partitions that retention removed before the state or the lake had seen them; events published there may pass again.",
 		}),
 		receded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pricelake_dedupe_state_receded_total",
@@ -37,12 +37,20 @@ func newMetrics(reg prometheus.Registerer, stateBytes func() float64) *metrics {
 			Name: "pricelake_dedupe_state_replayed_total",
 			Help: "Records of the output partitions applied to the state when a partition was assigned.",
 		}),
+		restored: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pricelake_dedupe_state_restored_total",
+			Help: "Rows of the lake put into the state of partitions that had lost theirs.",
+		}),
+		foreign: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pricelake_dedupe_earlier_topics_total",
+			Help: "Earlier topics of the name of the output topic of which the lake holds rows, found when a partition's state was begun.",
+		}),
 		discarded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pricelake_dedupe_state_discarded_total",
 			Help: "Stores moved aside because they were of no use.",
 		}),
 	}
-	reg.MustRegister(m.repeats, m.revisions, m.gap, m.receded, m.replayed, m.discarded,
+	reg.MustRegister(m.repeats, m.revisions, m.gap, m.receded, m.replayed, m.restored, m.discarded, m.foreign,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pricelake_dedupe_state_bytes",
 			Help: "Disk taken by the state of the partitions assigned to this process.",

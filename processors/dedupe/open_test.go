@@ -118,6 +118,20 @@ func TestOpenAfterTheTopicWasMadeAnew(t *testing.T) {
 	r.log = newFakeLog(1)
 	r.log.id[0]++
 	r.start()
+	old := r.stateDir()
+	_, err := r.d.Open(t.Context(), stream.TopicPartition{Topic: schemas.TopicObserved})
+	if !errors.Is(err, ErrRecreated) || !strings.Contains(err.Error(), old) {
+		t.Fatalf("opening gave %v, want that the topic was made anew, and which directory to move away", err)
+	}
+	if err := r.fs.Rename(old, old+".of-old"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.d.Open(t.Context(), stream.TopicPartition{Topic: schemas.TopicObserved}); !errors.Is(err, ErrRecreated) {
+		t.Fatalf("moved within the state directory: opening gave %v", err)
+	}
+	if err := r.fs.Rename(old+".of-old", "/elsewhere"); err != nil {
+		t.Fatal(err)
+	}
 	if got := r.replayed(); len(got) != 3 {
 		t.Errorf("published %q, want all three: the new topic has none of them", got)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/processors"
 	"github.com/pricelake/pricelake/schemas"
@@ -246,6 +247,18 @@ func (p *partition) syncDue(t time.Time) bool {
 	return true
 }
 
+// remember writes what a committed batch adds to the state.
+func (p *partition) remember(m *made, at checkpoint) error {
+	points := p.d.config.Failpoints
+	if err := points.Hit(failpoint.DedupeApplying); err != nil {
+		return err
+	}
+	if err := p.state.apply(m.passed, at, p.syncDue(m.until)); err != nil {
+		return err
+	}
+	return points.Hit(failpoint.DedupeApplied)
+}
+
 // committed remembers what a batch has published, now that it is durable.
 func (p *partition) committed(m *made, published []stream.Record) error {
 	if m.turn != p.turn || len(published) != len(m.records) {
@@ -261,7 +274,7 @@ func (p *partition) committed(m *made, published []stream.Record) error {
 			return fmt.Errorf("records of %s[%d] were published at offset %d, below the checkpoint %d: another owner writes to the partition",
 				p.out.Topic, p.out.Partition, at.next-1, p.state.at.next)
 		}
-		if err := p.state.apply(m.passed, at, p.syncDue(m.until)); err != nil {
+		if err := p.remember(m, at); err != nil {
 			return fmt.Errorf("updating the state in %q: %w", p.dir, err)
 		}
 	}

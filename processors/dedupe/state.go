@@ -177,6 +177,34 @@ func (s *state) apply(changes []change, at checkpoint, sync bool) error {
 	})
 }
 
+// merge sets those entries whose revision is above what is known of their id. The
+// checkpoint stays.
+func (s *state) merge(changes []change) error {
+	ids := make([]schemas.ID, 0, len(changes))
+	highest := make(map[schemas.ID]entry, len(changes))
+	for i := range changes {
+		id := changes[i].id
+		e, seen := highest[id]
+		if !seen {
+			ids = append(ids, id)
+		}
+		if !seen || changes[i].entry.revision > e.revision {
+			highest[id] = changes[i].entry
+		}
+	}
+	known, found := make([]entry, len(ids)), make([]bool, len(ids))
+	if err := s.lookup(ids, known, found); err != nil {
+		return err
+	}
+	higher := changes[:0]
+	for i, id := range ids {
+		if e := highest[id]; !found[i] || e.revision > known[i].revision {
+			higher = append(higher, change{id, e})
+		}
+	}
+	return s.apply(higher, s.at, false)
+}
+
 func (s *state) commit(b *pebble.Batch, at checkpoint, sync bool) error {
 	if err := b.Set([]byte(checkpointKey), at.append(nil, s.topic), nil); err != nil {
 		return fmt.Errorf("moving the checkpoint to %d: %w", at.next, err)

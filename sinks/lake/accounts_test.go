@@ -173,6 +173,9 @@ func liveAsWriter(t *testing.T, l *Lake) {
 	if _, err := l.doubled(slicing(t.Context(), 1, 0)); err != nil {
 		t.Error(err)
 	}
+	if held, err := l.Held(t.Context(), 0); err != nil || len(held) != 1 || len(pricesHeld(t, l, topicID, 0, 10)) != 2 {
+		t.Errorf("what a deduplicator takes back: %v, %v", held, err)
+	}
 	if stats, err := l.Stats(t.Context()); err != nil || len(stats) != len(Tables()) || stats[0].Rows != 2 {
 		t.Errorf("stats: %+v, %v", stats, err)
 	}
@@ -224,7 +227,8 @@ func writerRefused(t *testing.T, l *Lake) {
 	refused(t, l, noRight,
 		"SELECT body FROM responses",
 		"SELECT * FROM responses",
-		"SELECT price FROM prices",
+		"SELECT instrument, price FROM prices",
+		"SELECT correlation_id FROM prices",
 		"SELECT * FROM prices_current",
 		"SELECT value FROM dead_letters",
 		"SELECT mapping FROM calls_history",
