@@ -128,7 +128,7 @@ func egress(at servers) rule {
 		"scheduler":    {dns, at.kafka, at.registry},
 		"poller":       {dns, at.kafka, at.registry, at.simulator, "0.0.0.0/0:443", "0.0.0.0/0:80", "2000::/3:443", "2000::/3:80"},
 		"normalizer":   {dns, at.kafka, at.registry},
-		"deduplicator": {dns, at.kafka, at.registry},
+		"deduplicator": {dns, at.kafka, at.registry, at.clickhouse},
 		"lake":         {dns, at.kafka, at.registry, at.clickhouse},
 		"monitor":      {dns, at.kafka},
 		"topics":       {dns, at.kafka},
