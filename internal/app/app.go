@@ -42,7 +42,8 @@ type Settings struct {
 // tools share. Its methods may be used in parallel.
 type App struct {
 	settings Settings
-	log      *slog.Logger
+	log      *slog.Logger // says what repeats a few times only
+	sampler  *ops.Sampler // behind log
 	metrics  *prometheus.Registry
 	health   *ops.Health
 	registry *avro.Client
@@ -66,9 +67,11 @@ func New(s Settings, log *slog.Logger, metrics *prometheus.Registry) (*App, erro
 	profile.Partitions = int32(s.Config.Kafka.Partitions)
 	profile.LowRatePartitions = int32(s.Config.Kafka.Partitions)
 	profile.ReplicationFactor = int16(s.Config.Kafka.ReplicationFactor)
+	sampler := ops.NewSampler(metrics)
 	a := &App{
 		settings: s,
-		log:      log,
+		log:      slog.New(sampler.Handler(log.Handler())),
+		sampler:  sampler,
 		metrics:  metrics,
 		health:   ops.NewHealth(),
 		registry: registry,
@@ -93,6 +96,7 @@ func (a *App) Close() {
 		a.klog.Close()
 		a.klog = nil
 	}
+	a.sampler.Flush()
 }
 
 // kafkaLog returns the process' reader of whole topics, made at first use.
