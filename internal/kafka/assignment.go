@@ -78,7 +78,7 @@ func (a *assignment) finish(grace time.Duration, lost bool) {
 		return
 	}
 	if !returned {
-		a.member.log.warn("a worker goes on after its partition was revoked; its commits are refused",
+		a.member.log.Warn("a worker goes on after its partition was revoked; its commits are refused",
 			"topic", a.Topic, "partition", a.Partition)
 	}
 	a.member.budget.leave(a)

@@ -36,12 +36,12 @@ func (a *assignment) commit(ctx context.Context, next int64, metadata string) er
 			}
 			return errors.Join(errGone, err)
 		case ctx.Err() != nil:
-			a.member.log.warn("an offset was not committed in time; what was done since the one before comes again, to the next owner",
+			a.member.log.Warn("an offset was not committed in time; what was done since the one before comes again, to the next owner",
 				"topic", a.Topic, "partition", a.Partition, "offset", next, "err", err)
 			return err
 		}
 		a.member.metrics.retries.WithLabelValues(a.member.group, a.Topic, "commit").Inc()
-		a.member.log.warn("committing an offset failed; trying again", "topic", a.Topic, "partition", a.Partition, "err", err)
+		a.member.log.Warn("committing an offset failed; trying again", "topic", a.Topic, "partition", a.Partition, "err", err)
 		// A try with a context that has ended says so and returns.
 		pause(ctx, backoff(fails, 20*time.Millisecond, 2*time.Second))
 	}

@@ -38,7 +38,8 @@ type Config struct {
 	Dialer *secure.Dialer
 	// SASL says who this process is.
 	SASL SASL
-	// Logger receives everything this package has to say; nil drops it.
+	// Logger receives everything this package has to say, the same again when it
+	// happens again: give one that thins that out. nil drops it.
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil keeps them private.
 	Registerer prometheus.Registerer

@@ -20,10 +20,10 @@
 // gets its records and nothing else. I5: a partition is handed over in order,
 // by one goroutine. I6: a partition that comes back gets a new worker or stage
 // (member.start, session.begin). I8: queues are bounded by pausing the
-// partition, retries by doubling pauses, logs by sampling. I9: what retention
+// partition, retries by doubling pauses. I9: what retention
 // took unread is reported and counted (membership.startAt). I10: Run returns
 // after everything it started.
 //
 // A Run returns nil when its context ends. Trouble with brokers, sinks and
-// stages never ends it: it is tried again, counted, and logged sampled.
+// stages never ends it: it is tried again, counted, and logged each time.
 package kafka

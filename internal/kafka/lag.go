@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/stream"
@@ -81,7 +82,7 @@ type lagWatch struct {
 	*lagCollector
 	client *kgo.Client
 	admin  *kadm.Client
-	log    *sampler
+	log    *slog.Logger
 	topics []string
 
 	firsts    map[key]firstRecord // by group and partition
@@ -95,7 +96,7 @@ type lagWatch struct {
 
 func newLagWatch(l Lag, client *kgo.Client) *lagWatch {
 	w := &lagWatch{
-		Lag: l, lagCollector: newLagCollector(), client: client, admin: kadm.NewClient(client), log: newSampler(l.Config.logger()),
+		Lag: l, lagCollector: newLagCollector(), client: client, admin: kadm.NewClient(client), log: l.Config.logger(),
 		firsts: make(map[key]firstRecord), open: make(map[stream.TopicPartition]openTransaction),
 		readers: make(map[stream.TopicPartition]*fetcher),
 	}
@@ -132,7 +133,7 @@ func (w *lagWatch) look(ctx context.Context) {
 		return
 	case err != nil:
 		w.failed.Inc()
-		w.log.warn("watching the groups: not everything could be seen; looking again", "err", err)
+		w.log.Warn("watching the groups: not everything could be seen; looking again", "err", err)
 	}
 	if groups == nil || bounds == nil {
 		return // nothing new: the last picture ages, and fades after lagForgotten

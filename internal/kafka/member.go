@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ type membership struct {
 	work func(ctx context.Context, a *assignment)
 
 	metrics *metrics
-	log     *sampler
+	log     *slog.Logger
 }
 
 // newMembership fails only when the metrics cannot be registered.
@@ -46,7 +47,7 @@ func newMembership(c Config, group string, topics ...string) (membership, error)
 		cfg: c, group: group, topics: topics, consume: true,
 		budget:  newBudget(defaultBufferBytes),
 		metrics: metrics,
-		log:     newSampler(c.logger().With("group", group)),
+		log:     c.logger().With("group", group),
 	}, nil
 }
 
@@ -66,7 +67,7 @@ func (s membership) run(ctx context.Context) {
 			fails = 1
 		}
 		s.metrics.restarts.WithLabelValues(s.group, restartReason(err)).Inc()
-		s.log.warn("leaving the consumer group to join it anew", "err", err)
+		s.log.Warn("leaving the consumer group to join it anew", "err", err)
 		if !pause(ctx, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
 			return
 		}

@@ -49,7 +49,7 @@ func (m *member) fetchFailed(ctx context.Context, topic string, partition int32,
 	var session *kgo.ErrGroupSession
 	if errors.As(err, &session) {
 		// The client rejoins by itself, its partitions were lost already.
-		m.log.warn("losing the session with the consumer group", "err", known(session.Err))
+		m.log.Warn("losing the session with the consumer group", "err", known(session.Err))
 		return
 	}
 	// What remains does not heal within this membership: the client has

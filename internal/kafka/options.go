@@ -38,7 +38,7 @@ func commonOptions(c Config) []kgo.Opt {
 	return append(securityOptions(c),
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
-		kgo.WithLogger(clientLogger{c.logger(), newSampler(c.logger())}),
+		kgo.WithLogger(clientLogger{c.logger()}),
 		kgo.MaxDecompressBatchBytes(maxDecompressedBatch),
 		// A topic made a moment ago, a leader that moved: look again soon. The
 		// default of 5 s would be felt at every start.
@@ -148,10 +148,7 @@ func (p topicPartitioner) OnNewBatch() {
 
 // clientLogger passes on what the client library warns of. Its information
 // level speaks several times a transaction, so that is only for debugging.
-type clientLogger struct {
-	l      *slog.Logger
-	sample *sampler
-}
+type clientLogger struct{ l *slog.Logger }
 
 func (l clientLogger) Level() kgo.LogLevel {
 	if l.l.Enabled(context.Background(), slog.LevelDebug) {
@@ -165,9 +162,9 @@ func (l clientLogger) Log(level kgo.LogLevel, msg string, kvs ...any) {
 	case kgo.LogLevelError, kgo.LogLevelWarn:
 		// The library retries nearly everything it calls an error; what
 		// matters comes back as a value and is logged where it ends.
-		l.sample.warnOf(msg, "kafka client", append([]any{"said", msg}, kvs...)...)
+		l.l.Warn("kafka client: "+msg, kvs...) //nolint:sloglint // the library's texts are constants
 	default:
-		l.l.Debug("kafka client", append([]any{"said", msg}, kvs...)...)
+		l.l.Debug("kafka client: "+msg, kvs...) //nolint:sloglint // the library's texts are constants
 	}
 }
 

@@ -64,7 +64,7 @@ func own(ctx context.Context, a *assignment, fn func(ctx context.Context, partit
 			fails = 1
 		}
 		a.member.metrics.retries.WithLabelValues(a.member.group, a.Topic, "own").Inc()
-		a.member.log.warn("the work on an owned partition ended; starting it again", "topic", a.Topic, "partition", a.Partition, "err", err)
+		a.member.log.Warn("the work on an owned partition ended; starting it again", "topic", a.Topic, "partition", a.Partition, "err", err)
 		if !a.rest(backoff(fails, 50*time.Millisecond, 5*time.Second)) {
 			return
 		}

@@ -29,7 +29,7 @@ func (w *rangeWorker) run(ctx context.Context) {
 	}
 	defer func() {
 		if err := sink.Close(); err != nil {
-			w.member.log.warn("closing a partition's sink failed", "topic", w.Topic, "partition", w.Partition, "err", err)
+			w.member.log.Warn("closing a partition's sink failed", "topic", w.Topic, "partition", w.Partition, "err", err)
 		}
 	}()
 	for {
@@ -192,7 +192,7 @@ func (w *rangeWorker) settle(ctx context.Context, next int64) bool {
 
 func (w *rangeWorker) failed(step, text string, err error, args ...any) {
 	w.member.metrics.retries.WithLabelValues(w.member.group, w.Topic, step).Inc()
-	w.member.log.warn(text, append([]any{"topic", w.Topic, "partition", w.Partition, "err", err}, args...)...)
+	w.member.log.Warn(text, append([]any{"topic", w.Topic, "partition", w.Partition, "err", err}, args...)...) //nolint:sloglint // the callers' texts are constants
 }
 
 func (w *rangeWorker) measure(p *pending) {

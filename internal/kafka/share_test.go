@@ -23,7 +23,7 @@ func privateMetrics() *metrics {
 // testMember owns partitions of one topic, without a broker.
 func testMember(partitions int, limit int) *member {
 	m := &member{
-		membership: membership{group: "g", metrics: privateMetrics(), log: newSampler(slog.New(slog.DiscardHandler)), budget: newBudget(limit)},
+		membership: membership{group: "g", metrics: privateMetrics(), log: slog.New(slog.DiscardHandler), budget: newBudget(limit)},
 		end:        func(error) {}, owned: make(map[stream.TopicPartition]*assignment),
 	}
 	for p := range int32(partitions) {

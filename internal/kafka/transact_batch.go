@@ -123,7 +123,7 @@ func (s *session) publish(ctx context.Context, inputs []*input) string {
 				reason = "publish"
 			}
 		case <-ctx.Done():
-			s.log.warn("publishing took too long; aborting the transaction", "transactional_id", s.id)
+			s.log.Warn("publishing took too long; aborting the transaction", "transactional_id", s.id)
 			return "publish"
 		}
 	}

@@ -88,7 +88,7 @@ func (s *session) awaitEnded(ctx context.Context) {
 
 func (s *session) aborted(reason string) {
 	if reason == "rebalance" {
-		s.log.warn("a transaction was aborted, its records come again", "transactional_id", s.id)
+		s.log.Warn("a transaction was aborted, its records come again", "transactional_id", s.id)
 	}
 	s.metrics.aborts.WithLabelValues(s.group, reason).Inc()
 }

@@ -179,7 +179,7 @@ func (s *session) fetchFailed(topic string, partition int32, err error) {
 	}
 	var session *kgo.ErrGroupSession
 	if errors.As(err, &session) {
-		s.log.warn("losing the session with the consumer group", "err", known(session.Err))
+		s.log.Warn("losing the session with the consumer group", "err", known(session.Err))
 		return
 	}
 	s.end(fmt.Errorf("fetching %s/%d: %w: %w", topic, partition, errPosition, known(err)))

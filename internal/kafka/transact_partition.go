@@ -89,7 +89,7 @@ func (s *session) retire(parts []*part, lost bool) {
 			select {
 			case <-p.opened:
 			case <-t.C:
-				s.log.warn("opening a partition's stage goes on after the partition was revoked", "topic", p.Topic, "partition", p.Partition)
+				s.log.Warn("opening a partition's stage goes on after the partition was revoked", "topic", p.Topic, "partition", p.Partition)
 			}
 			p.mu.Lock()
 			stage := p.stage
@@ -131,7 +131,7 @@ func (s *session) reopen(p *part) {
 
 func (s *session) close(tp stream.TopicPartition, stage stream.Stage) {
 	if err := stage.Close(); err != nil {
-		s.log.warn("closing a partition's stage failed", "topic", tp.Topic, "partition", tp.Partition, "err", err)
+		s.log.Warn("closing a partition's stage failed", "topic", tp.Topic, "partition", tp.Partition, "err", err)
 	}
 }
 
@@ -145,5 +145,5 @@ func (s *session) unpause(tp stream.TopicPartition) {
 
 func (s *session) failed(step string, tp stream.TopicPartition, text string, err error) {
 	s.metrics.retries.WithLabelValues(s.group, tp.Topic, step).Inc()
-	s.log.warn(text, "topic", tp.Topic, "partition", tp.Partition, "err", err)
+	s.log.Warn(text, "topic", tp.Topic, "partition", tp.Partition, "err", err) //nolint:sloglint // the callers' texts are constants
 }

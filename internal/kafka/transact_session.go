@@ -36,7 +36,7 @@ func (l sessionLoop) run(ctx context.Context) {
 			fails = 1
 		}
 		l.metrics.restarts.WithLabelValues(l.group, restartReason(err)).Inc()
-		l.log.warn("giving up a transactional session to start anew", "transactional_id", l.id, "err", err)
+		l.log.Warn("giving up a transactional session to start anew", "transactional_id", l.id, "err", err)
 		if !pause(ctx, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
 			return
 		}

@@ -38,7 +38,7 @@ func (w *windowWorker) run(ctx context.Context) {
 	w.next, w.noted = w.committed, w.at.metadata
 	var err error
 	if w.before, err = decodeFinished(w.at.id, w.at.metadata); err != nil {
-		w.member.log.warn("finished requests may be repeated", "topic", w.Topic, "partition", w.Partition, "err", err)
+		w.member.log.Warn("finished requests may be repeated", "topic", w.Topic, "partition", w.Partition, "err", err)
 	}
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
@@ -121,7 +121,7 @@ func (w *windowWorker) serve(ctx, working context.Context, r *request) bool {
 			return false
 		}
 		w.member.metrics.retries.WithLabelValues(w.member.group, w.Topic, step).Inc()
-		w.member.log.warn("working on a record failed; trying again", "step", step,
+		w.member.log.Warn("working on a record failed; trying again", "step", step,
 			"topic", w.Topic, "partition", w.Partition, "offset", r.record.Offset, "err", err)
 		if !pause(trying, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
 			return false

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -340,40 +339,6 @@ func TestQueueBounds(t *testing.T) {
 	if full != 1 {
 		t.Errorf("paused %d times at the limit in bytes, want once", full)
 	}
-}
-
-func TestSamplerLeavesOutRepeats(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var lines countingHandler
-		s := newSampler(slog.New(&lines))
-		for range 25 {
-			s.warn("writing failed", "err", "x")
-			time.Sleep(time.Second)
-		}
-		s.warn("another", "err", "x")
-		if want := []int64{0, 9, 9, 0}; !slices.Equal(lines.repeats, want) {
-			t.Errorf("lines said %v repeats, want %v", lines.repeats, want)
-		}
-	})
-}
-
-type countingHandler struct {
-	slog.Handler
-	repeats []int64
-}
-
-func (h *countingHandler) Enabled(context.Context, slog.Level) bool { return true }
-
-func (h *countingHandler) Handle(_ context.Context, r slog.Record) error {
-	n := int64(0)
-	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "repeats" {
-			n = a.Value.Int64()
-		}
-		return true
-	})
-	h.repeats = append(h.repeats, n)
-	return nil
 }
 
 func TestBackoffIsBounded(t *testing.T) {
