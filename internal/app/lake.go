@@ -24,6 +24,14 @@ func (a *App) runLake(ctx context.Context) error {
 	if err := a.await(ctx, "ClickHouse", bounded(l.CheckSettings)); err != nil {
 		return a.stopped(ctx, err)
 	}
+	var epoch uint32
+	err = a.await(ctx, "ClickHouse", bounded(func(ctx context.Context) (err error) {
+		epoch, err = l.Epoch(ctx)
+		return err
+	}))
+	if err != nil {
+		return a.stopped(ctx, err)
+	}
 	calls, err := a.openCalls(ctx)
 	if err != nil {
 		return a.stopped(ctx, err)
@@ -53,6 +61,7 @@ func (a *App) runLake(ctx context.Context) error {
 		DeadLetter: func(in *stream.Record, reason schemas.DeadReason, cause error) (stream.Record, error) {
 			return letters.Record(new(processors.Buffer), in, reason, cause)
 		},
+		Epoch:      epoch,
 		Log:        a.log.With("part", lake.Role),
 		Registerer: a.metrics,
 	})
@@ -77,14 +86,9 @@ func (a *App) lakeSink(ctx context.Context, l *lake.Lake, calls *callView) (*lak
 		return nil, err
 	}
 	return lake.NewSink(l, lake.Options{
-		Decoders: d,
-		Cluster:  cluster,
-		Retention: func(callID, version string) int32 {
-			if def := calls.lookup(callID, version); def != nil {
-				return def.RetentionDays
-			}
-			return 0
-		},
+		Decoders:   d,
+		Cluster:    cluster,
+		Retention:  retention(calls),
 		Now:        time.Now,
 		Log:        a.log.With("part", lake.Role),
 		Registerer: a.metrics,

@@ -24,7 +24,12 @@ import (
 	"github.com/pricelake/pricelake/schemas/avro"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(withEngine{m}) }
+func TestMain(m *testing.M) {
+	if status, is := beRebuild(); is {
+		os.Exit(status)
+	}
+	goleak.VerifyTestMain(withEngine{m})
+}
 
 // withEngine ends the engine of the tests before anyone looks for what they left
 // running.

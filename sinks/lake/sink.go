@@ -27,8 +27,11 @@ type Options struct {
 	Decoders Decoders
 	// Cluster names the Kafka cluster: two of them must not use one name for
 	// their blocks.
-	Cluster    string
-	Retention  Retention
+	Cluster   string
+	Retention Retention
+	// Shadow, when set, is the table that takes the place of every topic's: a
+	// rebuild fills it. It has their columns.
+	Shadow     string
 	Now        func() time.Time
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
@@ -40,6 +43,7 @@ type Sink struct {
 	lake    *Lake
 	loaders map[string]loader
 	cluster string
+	shadow  string
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *metrics
@@ -55,6 +59,7 @@ func NewSink(l *Lake, o Options) *Sink {
 		lake:    l,
 		loaders: o.Decoders.loaders(retention),
 		cluster: o.Cluster,
+		shadow:  o.Shadow,
 		now:     o.Now,
 		log:     o.Log,
 		metrics: newMetrics(o.Registerer),
@@ -78,6 +83,7 @@ func (s *Sink) Write(ctx context.Context, b sinks.Block) error {
 	}
 	repeated := false
 	for i := range parts {
+		parts[i].table = s.into(parts[i].table)
 		repeat, err := s.insert(ctx, b, &parts[i])
 		if err != nil {
 			return err
@@ -119,10 +125,22 @@ func (s *Sink) confirm(ctx context.Context, b sinks.Block) error {
 	return nil
 }
 
+// into is the table that rows of a table go into.
+func (s *Sink) into(table string) string {
+	if s.shadow != "" {
+		return s.shadow
+	}
+	return table
+}
+
 // prefix begins the name of every INSERT of a partition into this lake. Fence
 // ends INSERTs by it, so it must not begin the name of any other's.
 func (s *Sink) prefix(p sinks.Partition) string {
-	return fmt.Sprintf("lake:%s:%s:%v:%d:", s.lake.config.Database, s.cluster, schemas.ID(p.TopicID), p.Number)
+	who := Role
+	if s.shadow != "" {
+		who = s.shadow
+	}
+	return fmt.Sprintf("%s:%s:%s:%v:%d:", who, s.lake.config.Database, s.cluster, schemas.ID(p.TopicID), p.Number)
 }
 
 // name is the id of the query that inserts the rows of one month of a block, and
@@ -155,7 +173,7 @@ func (s *Sink) Present(ctx context.Context, r sinks.Range) (sinks.Offsets, error
 	if err != nil {
 		return present, err
 	}
-	err = s.lake.lineage(ctx, t.Name, r, func(offset int64) { present.Add(offset, offset) })
+	err = s.lake.lineage(ctx, s.into(t.Name), r, func(offset int64) { present.Add(offset, offset) })
 	if err != nil {
 		return present, fmt.Errorf("reading what of %v is in %s: %w", r, t.Name, err)
 	}
