@@ -82,24 +82,23 @@ func chaos(t *testing.T) string {
 	return path
 }
 
-// TestSmoke makes a small run and counts it again. O6 is shown and does not
-// count: a poll that a kill interrupts may be made twice.
+// TestSmoke makes a small run and counts it again.
 func TestSmoke(t *testing.T) {
 	program := chaos(t)
 	needEngine(t)
 	dir := filepath.Join(t.TempDir(), "kept")
-	last := verdictOf(t, program, "--events", "10000", "--kills", "3", "--gap", "1500ms", "--seed", "11", "--replicas", "1", "--waive", "O6", "--json", "--keep", dir)
+	last := verdictOf(t, program, "--events", "10000", "--kills", "3", "--gap", "1500ms", "--seed", "11", "--replicas", "1", "--json", "--keep", dir)
 	if !last.OK || last.Events != 10_000 || last.Kills != 3 || last.Lost != 0 || last.Doubled != 0 || last.Seed != 11 {
 		t.Fatalf("the run ended with %+v", last)
 	}
-	again := verdictOf(t, program, "--recount", dir, "--waive", "O6", "--json")
+	again := verdictOf(t, program, "--recount", dir, "--json")
 	if again.OK != last.OK || again.Events != last.Events || again.Lost != 0 || again.Doubled != 0 || again.Seed != last.Seed {
 		t.Fatalf("counted again it is %+v", again)
 	}
 	if plant(t, filepath.Join(dir, ledgerFile)); t.Failed() {
 		return
 	}
-	if wrong := verdictOf(t, program, "--recount", dir, "--waive", "O6", "--json"); wrong.OK || wrong.Lost != tradesPerPage {
+	if wrong := verdictOf(t, program, "--recount", dir, "--json"); wrong.OK || wrong.Lost != tradesPerPage {
 		t.Fatalf("a page that was never served is said to be lost: %+v", wrong)
 	}
 }

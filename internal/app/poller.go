@@ -12,6 +12,9 @@ import (
 	"github.com/pricelake/pricelake/schemas"
 )
 
+// pollerTxn is how the transactional ids of pollers begin.
+const pollerTxn = "pricelake-poller-"
+
 // runPoller makes the HTTP calls that polls.requested.v1 asks for.
 func (a *App) runPoller(ctx context.Context) error {
 	calls, err := a.openCalls(ctx)
@@ -55,7 +58,7 @@ func (a *App) runPoller(ctx context.Context) error {
 		Now:            time.Now,
 	})
 	window := kafka.Window{Config: a.kafkaConfig("poller"), Group: "pricelake.poller", Topic: schemas.TopicRequests,
-		InFlight: a.settings.Config.Poller.InFlight, Gate: gate}
+		TransactionalID: pollerTxn + a.settings.Config.Instance, InFlight: a.settings.Config.Poller.InFlight, Gate: gate}
 	a.working("poller")
 	return both(ctx, calls.run, func(ctx context.Context) error { return window.Run(ctx, p.Handle) })
 }

@@ -30,7 +30,7 @@ func roles() []role {
 			joins: schedulerGroup, transactional: "pricelake-scheduler-"}},
 		{name: "poller", run: (*App).runPoller, rights: rights{
 			reads: []string{schemas.TopicRequests, calls, switches}, writes: []string{schemas.TopicResponses, schemas.TopicPolls, letters},
-			joins: "pricelake.poller"}},
+			joins: "pricelake.poller", transactional: pollerTxn}},
 		{name: "normalizer", run: (*App).runNormalizer, rights: rights{
 			reads: []string{schemas.TopicResponses, calls, switches}, writes: []string{schemas.TopicObserved, schemas.TopicRejected, letters},
 			joins: "pricelake.normalizer", transactional: "pricelake-normalizer-"}},

@@ -11,8 +11,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Here the offsets of Range and Window are committed. Those of Transact are
-// committed with their transaction, in transact_commit.go; nothing else commits.
+// Here offsets are committed that no record goes with: those of Range, and those
+// of a Window whose requests brought nothing to publish. The others are committed
+// with their transaction, in transact_commit.go and txn_offsets.go; nothing else
+// commits.
 
 // commitTimeout bounds one commit, with the client's retries in it.
 const commitTimeout = 10 * time.Second
@@ -93,18 +95,26 @@ func commitResult(resp *kmsg.OffsetCommitResponse, err error) error {
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
 			partitions++
-			switch err := kerr.ErrorForCode(p.ErrorCode); {
-			case err == nil:
-			case errors.Is(err, kerr.UnknownMemberID),
-				errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.FencedMemberEpoch), errors.Is(err, kerr.StaleMemberEpoch):
-				return fmt.Errorf("%w: %w", errFenced, err)
-			default:
+			if err := commitCode(p.ErrorCode); err != nil {
 				return err
 			}
 		}
 	}
 	if partitions == 0 {
-		return errors.New("the broker answered a commit without naming the partition")
+		return errUnnamed
 	}
 	return nil
+}
+
+var errUnnamed = errors.New("the broker answered a commit without naming the partition")
+
+// commitCode reads what the answer to a commit says of one partition.
+func commitCode(code int16) error {
+	switch err := kerr.ErrorForCode(code); {
+	case errors.Is(err, kerr.UnknownMemberID),
+		errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.FencedMemberEpoch), errors.Is(err, kerr.StaleMemberEpoch):
+		return fmt.Errorf("%w: %w", errFenced, err)
+	default:
+		return err
+	}
 }

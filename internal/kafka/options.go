@@ -105,8 +105,8 @@ func writerOptions(c Config, compression kgo.CompressionCodec) []kgo.Opt {
 }
 
 // transactionalOptions are writerOptions under a transactional id.
-func transactionalOptions(c Config, id string) []kgo.Opt {
-	return append(writerOptions(c, hotCompression()),
+func transactionalOptions(c Config, id string, compression kgo.CompressionCodec) []kgo.Opt {
+	return append(writerOptions(c, compression),
 		kgo.TransactionalID(id),
 		kgo.TransactionTimeout(c.TransactionTimeout),
 		// After an abort or a fast commit the coordinator may still be writing

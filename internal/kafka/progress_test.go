@@ -144,7 +144,7 @@ func TestMetricsAreSharedOrRefused(t *testing.T) {
 	cfg.Brokers, cfg.Registerer = []string{"127.0.0.1:1"}, taken
 	for loop, err := range map[string]error{
 		"range":    Range{Config: cfg, Group: "g", Topics: map[string]Flush{"t": {}}}.Run(t.Context(), nil),
-		"window":   Window{Config: cfg, Group: "g", Topic: "t"}.Run(t.Context(), nil),
+		"window":   Window{Config: cfg, Group: "g", Topic: "t", TransactionalID: "x"}.Run(t.Context(), nil),
 		"owner":    Owner{Config: cfg, Group: "g", Topic: "t"}.Run(t.Context(), nil),
 		"transact": Transact{Config: cfg, Group: "g", Topics: []string{"t"}, TransactionalID: "x"}.Run(t.Context(), nil),
 	} {

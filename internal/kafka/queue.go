@@ -119,6 +119,7 @@ type pending struct {
 	bytes   int
 	since   time.Time // when its oldest was queued, or was left behind by take
 	oldest  time.Time // timestamp of its first record
+	first   int64     // offset of its first record; next when there is none
 	next    int64     // the position behind all of it
 	full    bool      // fetching is paused until some of it is gone
 }
@@ -126,9 +127,9 @@ type pending struct {
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{records: len(q.records), bytes: q.bytes, since: q.since, next: q.next, full: q.full}
+	p := pending{records: len(q.records), bytes: q.bytes, since: q.since, first: q.next, next: q.next, full: q.full}
 	if p.records > 0 {
-		p.oldest = q.records[0].Timestamp
+		p.oldest, p.first = q.records[0].Timestamp, q.records[0].Offset
 	}
 	return p
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -44,4 +45,12 @@ func size(r *stream.Record) int {
 		n += len(h.Key) + len(h.Value) + 8
 	}
 	return n
+}
+
+// fits says why a topic does not take a record.
+func fits(r *stream.Record) error {
+	if n, most := size(r)-recordOverhead, MaxRecordBytes(r.Topic); n > most {
+		return fmt.Errorf("publishing to %q: %d bytes, at most %d: %w", r.Topic, n, most, ErrTooLarge)
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -40,24 +41,34 @@ func (s *session) checkAborted(ctx context.Context, inputs []*input) error {
 // stableCommits fetches the committed offsets of the inputs' partitions, once
 // no open transaction has any pending for them.
 func (s *session) stableCommits(ctx context.Context, inputs []*input) (map[stream.TopicPartition]commit, error) {
+	topics := make(map[stream.TopicPartition]stream.TopicID, len(inputs))
+	for _, in := range inputs {
+		topics[stream.TopicPartition{Topic: in.batch.Topic, Partition: in.batch.Partition}] = in.batch.TopicID
+	}
+	return stableCommits(ctx, s.client, s.group, topics)
+}
+
+// stableCommits fetches what a group has committed for partitions, once no open
+// transaction has anything pending for them.
+func stableCommits(ctx context.Context, client *kgo.Client, group string, topics map[stream.TopicPartition]stream.TopicID) (map[stream.TopicPartition]commit, error) {
 	partitions := make(map[string][]int32)
 	ids := make(map[string]stream.TopicID)
-	for _, in := range inputs {
-		partitions[in.batch.Topic] = append(partitions[in.batch.Topic], in.batch.Partition)
-		ids[in.batch.Topic] = in.batch.TopicID
+	for tp, id := range topics {
+		partitions[tp.Topic] = append(partitions[tp.Topic], tp.Partition)
+		ids[tp.Topic] = id
 	}
 	for fails := 1; ; fails++ {
 		req := kmsg.NewPtrOffsetFetchRequest()
 		req.RequireStable = true
-		group := kmsg.NewOffsetFetchRequestGroup()
-		group.Group = s.group
+		g := kmsg.NewOffsetFetchRequestGroup()
+		g.Group = group
 		for topic, ps := range partitions {
 			t := kmsg.NewOffsetFetchRequestGroupTopic()
 			t.Topic, t.TopicID, t.Partitions = topic, ids[topic], ps
-			group.Topics = append(group.Topics, t)
+			g.Topics = append(g.Topics, t)
 		}
-		req.Groups = append(req.Groups, group)
-		resp, err := req.RequestWith(ctx, s.client)
+		req.Groups = append(req.Groups, g)
+		resp, err := req.RequestWith(ctx, client)
 		if err == nil {
 			err = offsetFetchError(resp)
 		}

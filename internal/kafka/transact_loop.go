@@ -92,7 +92,10 @@ func (m *markers) add(inputs []*input) {
 	}
 }
 
-func (m *markers) due() bool { return len(m.inputs) > 0 && time.Since(m.since) > time.Second }
+// markersEvery is how long markers wait for records to be committed with.
+const markersEvery = time.Second
+
+func (m *markers) due() bool { return len(m.inputs) > 0 && time.Since(m.since) > markersEvery }
 
 // join returns inputs with the markers of partitions that are not among them.
 func (m *markers) join(inputs []*input) []*input {

@@ -97,7 +97,7 @@ type session struct {
 }
 
 func (s *session) options(ctx context.Context) []kgo.Opt {
-	opts := append(readerOptions(s.cfg, s.group, s.topics...), transactionalOptions(s.cfg, s.id)...)
+	opts := append(readerOptions(s.cfg, s.group, s.topics...), transactionalOptions(s.cfg, s.id, hotCompression())...)
 	opts = append(opts, pointHooks(s.cfg.Failpoints)...)
 	return append(opts,
 		kgo.WithContext(ctx),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -18,25 +19,52 @@ type Txn struct {
 	id     string
 	cfg    Config
 	client *kgo.Client
+	points TxnPoints
 
-	mu     sync.Mutex // one transaction at a time
-	fenced error
+	mu      sync.Mutex // one transaction at a time
+	fenced  error
+	doubt   bool  // a transaction may still be open
+	implied *bool // see offsetsImplied; nil: not asked yet
 }
 
+// TxnPoints are the failpoints of a Txn; one that is empty is none.
+type TxnPoints struct {
+	Begun     failpoint.Point // the transaction is open, nothing is produced
+	Produced  failpoint.Point // every record is acknowledged, the transaction is open
+	Offsets   failpoint.Point // offsets are in the transaction too
+	Committed failpoint.Point // the transaction is committed, the caller does not know
+}
+
+// TxnOption changes what NewTxn makes.
+type TxnOption func(*txnOptions)
+
+type txnOptions struct {
+	points      TxnPoints
+	compression kgo.CompressionCodec
+	client      []kgo.Opt
+}
+
+// WithTxnPoints makes the Txn pass failpoints.
+func WithTxnPoints(p TxnPoints) TxnOption { return func(o *txnOptions) { o.points = p } }
+
 // NewTxn returns a Txn; Open takes over the id. Close it.
-func NewTxn(c Config, transactionalID string) (*Txn, error) {
+func NewTxn(c Config, transactionalID string, options ...TxnOption) (*Txn, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	if transactionalID == "" {
 		return nil, errors.New("making a transactional producer: the transactional id is empty")
 	}
-	opts := append(commonOptions(c), transactionalOptions(c, transactionalID)...)
-	client, err := kgo.NewClient(opts...)
+	o := txnOptions{compression: hotCompression()}
+	for _, set := range options {
+		set(&o)
+	}
+	opts := append(commonOptions(c), transactionalOptions(c, transactionalID, o.compression)...)
+	client, err := kgo.NewClient(append(opts, o.client...)...)
 	if err != nil {
 		return nil, fmt.Errorf("making transactional producer %q: %w", transactionalID, err)
 	}
-	return &Txn{id: transactionalID, cfg: c, client: client}, nil
+	return &Txn{id: transactionalID, cfg: c, client: client, points: o.points}, nil
 }
 
 // Open takes over the id: an open transaction of an earlier holder is aborted,
@@ -59,6 +87,13 @@ func (t *Txn) Open(ctx context.Context) error {
 // committed records, unless the commit's own answer was lost (see
 // ErrOutcomeUnknown); calling again with the same records is up to the caller.
 func (t *Txn) Publish(ctx context.Context, rs ...stream.Record) error {
+	return t.publish(ctx, rs, nil)
+}
+
+// publish is Publish with offsets of a group in the same transaction: once the
+// records are acknowledged, and before the end, add is called with the epoch they
+// were produced in. Nothing is visible when it fails.
+func (t *Txn) publish(ctx context.Context, rs []stream.Record, add func(context.Context, producerEpoch) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fenced != nil {
@@ -70,14 +105,8 @@ func (t *Txn) Publish(ctx context.Context, rs ...stream.Record) error {
 	if err := t.client.BeginTransaction(); err != nil {
 		return t.failed("beginning a transaction of", err)
 	}
-	acks := produce(ctx, t.client, rs)
-	select {
-	case <-acks.done:
-	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("publishing in a transaction of %q: %w", t.id, ctx.Err()), t.abort())
-	}
-	if _, err := acks.result(); err != nil {
-		return errors.Join(t.failed("publishing in a transaction of", err), t.abort())
+	if err := t.fill(ctx, rs, add); err != nil {
+		return errors.Join(err, t.abort())
 	}
 	// The end is not cut short by ctx: a cut leaves the outcome unknown.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.cfg.TransactionTimeout)
@@ -89,7 +118,44 @@ func (t *Txn) Publish(ctx context.Context, rs ...stream.Record) error {
 		}
 		return errors.Join(ErrOutcomeUnknown, err, t.abort())
 	}
+	if err := t.pass(t.points.Committed); err != nil {
+		return errors.Join(ErrOutcomeUnknown, err)
+	}
 	return nil
+}
+
+// fill puts records, and what add adds, into an open transaction.
+func (t *Txn) fill(ctx context.Context, rs []stream.Record, add func(context.Context, producerEpoch) error) error {
+	if err := t.pass(t.points.Begun); err != nil {
+		return err
+	}
+	id, epoch, err := t.client.ProducerID(ctx)
+	if err != nil {
+		return t.failed("producing as", err)
+	}
+	acks := produce(ctx, t.client, rs)
+	select {
+	case <-acks.done:
+	case <-ctx.Done():
+		return fmt.Errorf("publishing in a transaction of %q: %w", t.id, ctx.Err())
+	}
+	if _, err := acks.result(); err != nil {
+		return t.failed("publishing in a transaction of", err)
+	}
+	if err := t.pass(t.points.Produced); err != nil || add == nil {
+		return err
+	}
+	if err := add(ctx, producerEpoch{id, epoch}); err != nil {
+		return t.failed("adding offsets to a transaction of", err)
+	}
+	return t.pass(t.points.Offsets)
+}
+
+func (t *Txn) pass(p failpoint.Point) error {
+	if p == "" {
+		return nil
+	}
+	return t.cfg.Failpoints.Hit(p)
 }
 
 // ErrOutcomeUnknown means that the broker did not answer a commit, or answered
@@ -99,13 +165,23 @@ var ErrOutcomeUnknown = errors.New("the outcome of the transaction is unknown: r
 func (t *Txn) abort() error {
 	ctx, cancel := context.WithTimeout(context.Background(), t.cfg.TransactionTimeout)
 	defer cancel()
+	t.doubt = true
 	if err := t.client.AbortBufferedRecords(ctx); err != nil {
 		return t.failed("dropping records of", err)
 	}
 	if err := t.client.EndTransaction(ctx, kgo.TryAbort); err != nil {
 		return t.failed("aborting a transaction of", err)
 	}
+	t.doubt = false
 	return nil
+}
+
+// sound reports whether the next transaction can be begun: the holder of the id
+// is not fenced, and nothing of an earlier transaction is left open.
+func (t *Txn) sound() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.fenced == nil && !t.doubt
 }
 
 // failed names what failed, and remembers being fenced: the client library

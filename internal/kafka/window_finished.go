@@ -3,6 +3,7 @@ package kafka
 import (
 	"encoding/base64"
 	"errors"
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -18,18 +19,17 @@ const (
 	// finishedTopic is the length of a topic's id in base64.
 	finishedTopic = 22
 	// finishedOffsets bounds the distance from the commit that is noted, by
-	// what fits into maxMetadata. Offsets farther off are repeated, should the
-	// owner change before the commit comes nearer.
+	// what fits into maxMetadata. A request farther off is not begun.
 	finishedOffsets int64 = (int64(maxMetadata) - int64(len(finishedPrefix)) - finishedTopic - 21) / 4 * 3 * 8
 )
 
 // encodeFinished returns the metadata of a commit at offset next; empty when
-// nothing above it is finished.
-func encodeFinished(topic [16]byte, next int64, window []*request) string {
+// nothing above it is finished. done yields the offsets that are, in any order.
+func encodeFinished(topic [16]byte, next int64, done iter.Seq[int64]) string {
 	var bits []byte
-	for _, r := range window {
-		i := r.record.Offset - next
-		if !r.done || i < 0 || i >= finishedOffsets {
+	for offset := range done {
+		i := offset - next
+		if i < 0 || i >= finishedOffsets {
 			continue
 		}
 		for int(i/8) >= len(bits) {

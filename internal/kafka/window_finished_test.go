@@ -4,10 +4,9 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/pricelake/pricelake/internal/stream"
 )
 
 var topicID = [16]byte{1, 2, 3}
@@ -17,18 +16,19 @@ var topicID = [16]byte{1, 2, 3}
 func TestFinishedRoundTrip(t *testing.T) {
 	for range 500 {
 		next := rand.Int64N(1 << 40)
-		var window []*request
+		var finished []int64
 		want := make(map[int64]struct{})
 		at := next
 		for range rand.IntN(1500) {
-			r := &request{record: stream.Record{Offset: at}, done: rand.IntN(2) == 0}
-			window = append(window, r)
-			if r.done && at-next < finishedOffsets {
-				want[at] = struct{}{}
+			if rand.IntN(2) == 0 {
+				finished = append(finished, at)
+				if at-next < finishedOffsets {
+					want[at] = struct{}{}
+				}
 			}
 			at += 1 + rand.Int64N(8) // transaction markers lie between
 		}
-		text := encodeFinished(topicID, next, window)
+		text := encodeFinished(topicID, next, slices.Values(finished))
 		if len(text) > maxMetadata {
 			t.Fatalf("%d bytes of metadata", len(text))
 		}
@@ -47,15 +47,14 @@ func TestFinishedRoundTrip(t *testing.T) {
 // TestFinishedOfAnotherTopic: a topic that was deleted and made anew has other
 // requests at the same offsets.
 func TestFinishedOfAnotherTopic(t *testing.T) {
-	text := encodeFinished(topicID, 10, []*request{{record: stream.Record{Offset: 12}, done: true}})
+	text := encodeFinished(topicID, 10, slices.Values([]int64{12}))
 	if got, err := decodeFinished([16]byte{9}, text); len(got) != 0 || !errors.Is(err, errFinishedOther) {
 		t.Errorf("%d offsets, %v", len(got), err)
 	}
 }
 
 func TestFinishedBound(t *testing.T) {
-	window := []*request{{record: stream.Record{Offset: math.MaxInt64}, done: true}}
-	text := encodeFinished(topicID, math.MaxInt64-finishedOffsets+1, window)
+	text := encodeFinished(topicID, math.MaxInt64-finishedOffsets+1, slices.Values([]int64{math.MaxInt64}))
 	if got, err := decodeFinished(topicID, text); len(text) > maxMetadata || err != nil || len(got) != 1 {
 		t.Errorf("%d bytes, %d offsets, %v", len(text), len(got), err)
 	}

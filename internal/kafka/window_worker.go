@@ -2,9 +2,9 @@ package kafka
 
 import (
 	"context"
-	"sync"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
 )
 
@@ -12,27 +12,42 @@ import (
 // touches its fields; requests report back through finished.
 type windowWorker struct {
 	*assignment
-	span      int           // see Window.span
-	every     time.Duration // see Window.every
-	handle    stream.WindowHandler
-	publisher stream.Publisher
-	slots     chan struct{} // of the process: one for each record worked on
-	finished  chan *request
-	commit    func(ctx context.Context, next int64, metadata string) error
+	span     int           // see Window.Span
+	every    time.Duration // see Window.CommitInterval
+	handle   stream.WindowHandler
+	settler  *settler
+	slots    chan struct{} // of the process: one for each record worked on, or not committed
+	finished chan *request
+	commit   func(ctx context.Context, next int64, metadata string) error
 
-	window    []*request // begun, in offset order; the first is unfinished
+	window    []*request // begun, in offset order; the first is not done
 	next      int64      // the position behind the window
 	committed int64
 	noted     string             // what was committed beside it
-	before    map[int64]struct{} // finished by an owner before
-	inFlight  sync.WaitGroup
+	before    map[int64]struct{} // finished by an owner before, and not seen yet
+	flying    int                // handlers at work
+	settling  *settlement        // under way
+	skipped   time.Time          // when the position was last looked at by itself
+	offered   *settlement        // what offer made; nil when that is out of date
 }
 
 // request is one record being worked on.
 type request struct {
 	record stream.Record
-	done   bool
+	begun  time.Time
+	out    []stream.Record // what it brought, once finished
+	bytes  int             // of out
+	state  requestState
+	left   bool // to the next owner
 }
+
+type requestState int
+
+const (
+	working  requestState = iota
+	finished              // what it brought is not committed
+	done                  // it is, or the request was finished by an owner before
+)
 
 func (w *windowWorker) run(ctx context.Context) {
 	w.next, w.noted = w.committed, w.at.metadata
@@ -45,22 +60,28 @@ func (w *windowWorker) run(ctx context.Context) {
 	working, stop := context.WithCancel(ctx) // of the handlers: ends when the drain begins
 	defer stop()
 	for !w.ending() {
+		w.pass()
 		// A slot is only asked for while there is a record for it.
 		held, changed := closed(w.member.gate)
 		var slot chan<- struct{}
-		if !held && w.queue.pending().records > 0 && len(w.window) < w.span {
+		if !held && w.room() {
 			slot = w.slots
 		}
 		w.measure()
+		offer, s := w.offer()
 		select {
 		case slot <- struct{}{}:
-			w.begin(ctx, working)
+			w.begin(working)
 		case r := <-w.finished:
-			w.complete(r)
+			w.finish(r)
+		case offer <- s:
+			w.settling = s
+		case err := <-w.settled():
+			w.conclude(err)
 		case <-w.queue.wake:
 		case <-changed:
 		case <-ticker.C:
-			w.settle(ctx)
+			w.skip(ctx)
 		case <-w.stopping:
 		case <-ctx.Done():
 		}
@@ -69,123 +90,123 @@ func (w *windowWorker) run(ctx context.Context) {
 	w.drain(ctx)
 }
 
-// begin works on the next record in a goroutine; it has a slot already.
-func (w *windowWorker) begin(ctx, working context.Context) {
+// room reports whether the next record may be begun.
+func (w *windowWorker) room() bool {
+	p := w.queue.pending()
+	if p.records == 0 || len(w.window) >= w.span || w.settler.held.Load() >= finishedBytes {
+		return false
+	}
+	// What is finished farther off than a commit can note could not leave.
+	return len(w.window) == 0 || p.first-w.window[0].record.Offset < finishedOffsets
+}
+
+// pass moves over records that an owner before has finished.
+func (w *windowWorker) pass() {
+	for len(w.before) > 0 {
+		p := w.queue.pending()
+		if _, ok := w.before[p.first]; !ok || p.records == 0 || len(w.window) >= w.span {
+			return
+		}
+		w.take().state = done
+		delete(w.before, p.first)
+		w.shift()
+	}
+}
+
+func (w *windowWorker) take() *request {
 	records, next := w.queue.take(1, 0)
 	w.queue.release() // from here on Span and InFlight are the bounds
 	w.next = next
-	r := &request{record: records[0]}
+	r := &request{record: records[0], begun: time.Now()}
 	w.window = append(w.window, r)
-	if _, done := w.before[r.record.Offset]; done {
-		delete(w.before, r.record.Offset)
-		<-w.slots
-		w.finish(r)
-		return
-	}
-	w.inFlight.Go(func() {
-		if w.serve(ctx, working, r) {
-			w.finished <- r // received by run, and after it by drain until all are back
-		}
-	})
+	w.offered = nil
+	return r
 }
 
-// serve handles one record, told by working when to come to an end, and
-// publishes what it brought, for as long as ctx lasts; false when the record is
-// left to the next owner. It gives the slot back while it waits
-// to try again, so that records that fail do not keep out those that would not.
-func (w *windowWorker) serve(ctx, working context.Context, r *request) bool {
-	started := time.Now()
-	var out []stream.Record
+// begin works on the next record in a goroutine; it has a slot already.
+func (w *windowWorker) begin(working context.Context) {
+	r := w.take()
+	w.flying++
+	go func() {
+		w.serve(working, r)
+		w.finished <- r // received by run, and after it by drain until all are back
+	}()
+}
+
+// serve handles one record until that succeeds, told by working when to come to an
+// end. While it waits to try again it gives the slot back, so that records that
+// fail do not keep out those that would not.
+func (w *windowWorker) serve(working context.Context, r *request) {
 	handled := false
 	for fails := 1; ; fails++ {
 		var err error
 		step := "handle"
 		if !handled {
-			out, err = w.handle(working, r.record)
+			r.out, err = w.try(working, r.record)
 			handled = err == nil
 		}
 		if handled {
 			step = "publish"
-			err = w.publisher.Publish(ctx, out...)
+			r.bytes, err = weigh(r.out)
+		}
+		if err == nil {
+			return
 		}
 		<-w.slots
-		if err == nil {
-			w.member.metrics.took.WithLabelValues(w.member.group, w.Topic).Observe(time.Since(started).Seconds())
-			return true
-		}
-		trying := ctx
-		if !handled {
-			trying = working
-		}
-		if trying.Err() != nil {
-			return false
+		r.left = true
+		if working.Err() != nil {
+			return
 		}
 		w.member.metrics.retries.WithLabelValues(w.member.group, w.Topic, step).Inc()
 		w.member.log.Warn("working on a record failed; trying again", "step", step,
 			"topic", w.Topic, "partition", w.Partition, "offset", r.record.Offset, "err", err)
-		if !pause(trying, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
-			return false
-		}
+		pause(working, backoff(fails, 100*time.Millisecond, 10*time.Second))
 		select {
 		case w.slots <- struct{}{}:
-		case <-trying.Done():
-			return false
+			r.left = false
+		case <-working.Done():
+			return
 		}
 	}
 }
 
-// complete finishes a record whose results are acknowledged.
-func (w *windowWorker) complete(r *request) {
-	w.member.metrics.records.WithLabelValues(w.member.group, w.Topic).Inc()
-	w.finish(r)
+func (w *windowWorker) try(working context.Context, r stream.Record) ([]stream.Record, error) {
+	if err := w.member.cfg.Failpoints.Hit(failpoint.PollerTaken); err != nil {
+		return nil, err
+	}
+	return w.handle(working, r)
 }
 
-// finish marks a record and moves the window over what is finished at its start.
+// weigh returns what results take of the memory. One that its topic does not take
+// is an error: in a transaction it would fail those of others.
+func weigh(out []stream.Record) (bytes int, err error) {
+	for i := range out {
+		if err := fits(&out[i]); err != nil {
+			return 0, err
+		}
+		bytes += size(&out[i])
+	}
+	return bytes, nil
+}
+
+// finish takes back a record whose handler has returned.
 func (w *windowWorker) finish(r *request) {
-	r.done = true
-	for len(w.window) > 0 && w.window[0].done {
-		w.window = w.window[1:]
-	}
-}
-
-// settle commits the lowest unfinished offset, and what is finished above it, if
-// either has changed: everything below is published and acknowledged (I1).
-func (w *windowWorker) settle(ctx context.Context) {
-	next := w.next
-	if len(w.window) > 0 {
-		next = w.window[0].record.Offset
-	} else if p := w.queue.pending(); p.records == 0 {
-		next = p.next // over the markers behind the last record
-	}
-	noted := encodeFinished(w.at.id, next, w.window)
-	if next < w.committed || next == w.committed && noted == w.noted {
+	w.flying--
+	if r.left {
 		return
 	}
-	if err := w.commit(ctx, next, noted); err != nil {
-		return // logged by commit; the records come again, to the next owner
-	}
-	w.committed, w.noted = next, noted
+	r.state = finished
+	w.settler.held.Add(int64(r.bytes))
+	w.offered = nil
 }
 
-// drain lets what is in flight finish until ctx ends, and commits the rest of
-// it. Results that are not acknowledged by then are dropped uncommitted.
-func (w *windowWorker) drain(ctx context.Context) {
-	idle := make(chan struct{})
-	go func() {
-		defer close(idle)
-		w.inFlight.Wait()
-	}()
-	for waiting := true; waiting; {
-		select {
-		case r := <-w.finished:
-			w.complete(r)
-		case <-idle:
-			waiting = false
-		}
+// shift moves the window over what is done at its start.
+func (w *windowWorker) shift() {
+	for len(w.window) > 0 && w.window[0].state == done {
+		w.window[0] = nil
+		w.window = w.window[1:]
 	}
-	last, cancel := overtime(ctx)
-	defer cancel()
-	w.settle(last)
+	w.offered = nil
 }
 
 func (w *windowWorker) measure() {

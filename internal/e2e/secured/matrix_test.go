@@ -279,7 +279,7 @@ const clusterName = "kafka-cluster"
 func resources(acls []app.ACL) map[string][]string {
 	all := map[string][]string{
 		"topic": append(app.TopicNames(), elsewhere), "group": {elsewhere}, "cluster": {clusterName},
-		"transactional-id": {elsewhere, "pricelake-", "pricelake-poller-probe"},
+		"transactional-id": {elsewhere, "pricelake-", "pricelake-lake-probe"},
 	}
 	for _, a := range acls {
 		name := a.Name
