@@ -55,6 +55,7 @@ func (a *App) runPoller(ctx context.Context) error {
 		Metrics:        poller.NewMetrics(a.metrics),
 		MaxRecordBytes: kafka.MaxRecordBytes,
 		Log:            a.log.With("part", "poller"),
+		Failpoints:     a.settings.Failpoints,
 		Now:            time.Now,
 	})
 	window := kafka.Window{Config: a.kafkaConfig("poller"), Group: "pricelake.poller", Topic: schemas.TopicRequests,

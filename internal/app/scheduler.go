@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/producers/scheduler"
@@ -37,8 +38,9 @@ func (a *App) runScheduler(ctx context.Context) error {
 	}
 	owner := kafka.Owner{Config: a.kafkaConfig("scheduler"), Group: schedulerGroup, Topic: schemas.TopicCalls}
 	metrics := scheduler.NewMetrics(a.metrics)
+	points := kafka.TxnPoints{Begun: failpoint.SchedulerTxnBegun, Produced: failpoint.SchedulerProduced, Committed: failpoint.SchedulerCommitted}
 	shard := func(ctx context.Context, p int32) error {
-		txn, err := kafka.NewTxn(a.kafkaConfig("scheduler"), fmt.Sprintf("pricelake-scheduler-%d", p))
+		txn, err := kafka.NewTxn(a.kafkaConfig("scheduler"), fmt.Sprintf("pricelake-scheduler-%d", p), kafka.WithTxnPoints(points))
 		if err != nil {
 			return err
 		}

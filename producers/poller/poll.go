@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 )
@@ -70,6 +71,9 @@ func (p *Poller) perform(ctx context.Context, request *schemas.PollRequested, de
 			text := fmt.Sprintf("%s; the next attempt, in %s, would start after the poll's time of %s", last.Error, pause, poll.budget)
 			return poll.failed(schemas.PollFailed, schemas.DeadAttempts, text), nil
 		}
+		if err := p.cfg.Failpoints.Hit(failpoint.PollerRetry); err != nil {
+			return nil, poll.interrupted(err)
+		}
 		if err := p.cfg.Sleep(ctx, pause); err != nil {
 			return nil, poll.interrupted(err)
 		}
@@ -99,6 +103,9 @@ func (p *poll) attempt(ctx context.Context, n int32, pause time.Duration) (Answe
 	if failure != nil && ctx.Err() != nil {
 		return a, p.interrupted(ctx.Err()) // perhaps our doing, not the server's
 	}
+	if err := p.answered(a); err != nil {
+		return a, err
+	}
 	waited := pause + begun.Sub(asked)
 	at := schemas.PollAttempt{
 		Number: n, StartedAt: micros(begun), DurationMicros: ended.Sub(begun).Microseconds(),
@@ -118,6 +125,17 @@ func (p *poll) attempt(ctx context.Context, n int32, pause time.Duration) (Answe
 	p.cfg.Metrics.attempts.WithLabelValues(p.def.Provider, at.Outcome.String()).Inc()
 	p.result.finished.Attempts = append(p.result.finished.Attempts, at)
 	return a, nil
+}
+
+// answered passes the place between an answer and what is made of it.
+func (p *poll) answered(a Answer) error {
+	if !a.Complete {
+		return nil
+	}
+	if err := p.cfg.Failpoints.Hit(failpoint.PollerAnswerRead); err != nil {
+		return p.interrupted(err)
+	}
+	return nil
 }
 
 // draining returns a context for an attempt: it outlives ctx by the drain time,

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 )
@@ -72,6 +73,8 @@ type Config struct {
 
 	Metrics *Metrics
 	Log     *slog.Logger
+	// Failpoints are where the kill test ends this process; nil: nowhere.
+	Failpoints *failpoint.Set
 
 	// Budget is how long a poll may take from its start on, pauses included;
 	// five minutes when zero, and never less than the call's timeout. An
