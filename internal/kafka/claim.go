@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 var (
@@ -20,12 +23,65 @@ var (
 	errPosition = errors.New("the position cannot be read from")
 )
 
+// commit is what a group has committed for a partition.
+type commit struct {
+	offset   int64 // -1: nothing
+	metadata string
+}
+
+// fetchedCommits holds what the client fetched last, with the metadata that it
+// does not hand on. A claim follows in the same goroutine.
+type fetchedCommits struct {
+	mu      sync.Mutex
+	commits map[stream.TopicPartition]commit
+}
+
+func (f *fetchedCommits) note(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	commits := commitsOf(resp)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.commits = commits
+	return nil
+}
+
+func (f *fetchedCommits) last() map[stream.TopicPartition]commit {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.commits
+}
+
 // start is where an assignment begins.
 type start struct {
 	commit
 	id  stream.TopicID
 	end int64 // of the log
 	err error // the partition cannot be served
+}
+
+// resume returns where the client is to read each newly assigned partition on
+// from: those that begin accepts.
+func (s membership) resume(ctx context.Context, admin *kadm.Client, assigned map[string]map[int32]kgo.Offset, commits map[stream.TopicPartition]commit, begin func(stream.TopicPartition, start) bool) (map[string]map[int32]kgo.Offset, error) {
+	starts, err := claimStarts(ctx, s, admin, assigned, commits)
+	if err != nil {
+		return nil, err
+	}
+	resumed := make(map[string]map[int32]kgo.Offset, len(assigned))
+	for tp, at := range starts {
+		if !begin(tp, at) {
+			continue
+		}
+		if resumed[tp.Topic] == nil {
+			resumed[tp.Topic] = make(map[int32]kgo.Offset)
+		}
+		resumed[tp.Topic][tp.Partition] = kgo.NewOffset().At(at.offset).WithEpoch(-1)
+	}
+	return resumed, nil
+}
+
+// endAfter ends what serves after d, unless something else does before.
+func endAfter(serving context.Context, end context.CancelCauseFunc, d time.Duration, err error) {
+	t := time.AfterFunc(d, func() { end(err) })
+	context.AfterFunc(serving, func() { t.Stop() })
 }
 
 // claimStarts fixes the first offset of each newly assigned partition: what the

@@ -11,7 +11,6 @@ import (
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // membership describes how Range, Window and Owner take part in a group: one
@@ -56,18 +55,24 @@ func newMembership(c Config, group string, topics ...string) (membership, error)
 // ends it: all workers stop, and the group is joined anew from what it has
 // committed.
 func (s membership) run(ctx context.Context) {
+	s.again(ctx, s.serve, func(err error) { s.log.Warn("leaving the consumer group to join it anew", "err", err) })
+}
+
+// again serves the group until ctx ends, each time anew after a pause. said is
+// told why it has to.
+func (s membership) again(ctx context.Context, serve func(context.Context) error, said func(error)) {
 	defer s.metrics.forget(s.group, nil)
 	for fails := 1; ; fails++ {
-		joined := time.Now()
-		err := s.serve(ctx)
+		began := time.Now()
+		err := serve(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(joined) > time.Minute {
+		if time.Since(began) > time.Minute {
 			fails = 1
 		}
 		s.metrics.restarts.WithLabelValues(s.group, restartReason(err)).Inc()
-		s.log.Warn("leaving the consumer group to join it anew", "err", err)
+		said(err)
 		if !pause(ctx, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
 			return
 		}
@@ -136,18 +141,12 @@ type member struct {
 	serving context.Context
 	end     context.CancelCauseFunc // ends serving
 	workers sync.WaitGroup
+	fetched fetchedCommits
 
-	mu      sync.Mutex
-	id      string // the group's name for this member
-	owned   map[stream.TopicPartition]*assignment
-	commits map[stream.TopicPartition]commit    // as last fetched
-	stuck   map[stream.TopicPartition]*progress // assigned, but cannot be read
-}
-
-// commit is what a group has committed for a partition.
-type commit struct {
-	offset   int64 // -1: nothing
-	metadata string
+	mu    sync.Mutex
+	id    string // the group's name for this member
+	owned map[stream.TopicPartition]*assignment
+	stuck map[stream.TopicPartition]*progress // assigned, but cannot be read
 }
 
 func (m *member) options(ctx context.Context) []kgo.Opt {
@@ -160,7 +159,7 @@ func (m *member) options(ctx context.Context) []kgo.Opt {
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { m.drop(ps, 0, true) }),
 	)
 	if m.consume {
-		opts = append(opts, kgo.OnOffsetsFetched(m.onOffsetsFetched), kgo.AdjustFetchOffsetsFn(m.claim))
+		opts = append(opts, kgo.OnOffsetsFetched(m.fetched.note), kgo.AdjustFetchOffsetsFn(m.claim))
 	}
 	return opts
 }
@@ -192,44 +191,21 @@ func (m *member) onAssigned(_ context.Context, client *kgo.Client, added map[str
 	}
 }
 
-// onOffsetsFetched notes offsets and metadata; claim follows in the same
-// goroutine.
-func (m *member) onOffsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
-	commits := commitsOf(resp)
-	m.mu.Lock()
-	m.commits = commits
-	m.mu.Unlock()
-	return nil
-}
-
 // claim fixes where each new partition starts and starts its worker. Fetching
 // begins after it returns.
 func (m *member) claim(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	<-m.ready
-	m.mu.Lock()
-	commits := m.commits
-	m.mu.Unlock()
-	starts, err := claimStarts(ctx, m.membership, m.admin, offsets, commits)
-	if err != nil {
-		return nil, err
-	}
-	resumed := make(map[string]map[int32]kgo.Offset, len(offsets))
-	for tp, s := range starts {
-		if s.err != nil {
+	return m.resume(ctx, m.admin, offsets, m.fetched.last(), func(tp stream.TopicPartition, at start) bool {
+		if at.err != nil {
 			// Where the broker lost records this partition stands still; the
 			// others go on. Somebody may set the offset by hand: look again.
 			m.standStill(tp)
-			t := time.AfterFunc(standStill, func() { m.end(s.err) })
-			context.AfterFunc(m.serving, func() { t.Stop() })
-			continue
+			endAfter(m.serving, m.end, standStill, at.err)
+			return false
 		}
-		m.start(tp, s)
-		if resumed[tp.Topic] == nil {
-			resumed[tp.Topic] = make(map[int32]kgo.Offset)
-		}
-		resumed[tp.Topic][tp.Partition] = kgo.NewOffset().At(s.offset).WithEpoch(-1)
-	}
-	return resumed, nil
+		m.start(tp, at)
+		return true
+	})
 }
 
 // standStill is how long a partition that cannot be read waits for somebody to

@@ -73,7 +73,8 @@ func (s *session) abort(reason string) {
 // transactions" until then. The client tries a refused publication again, but
 // takes a refused commit of offsets for a reason to abort, so that a batch of
 // which nothing comes, and whose first request is that commit, would be handled
-// twice. When they do not say, the commit is tried as it is.
+// twice. That is so for most of those that follow each other closely, so it is asked
+// each time. When they do not say, the commit is tried as it is.
 func (s *session) awaitEnded(ctx context.Context) {
 	for fails := 1; ; fails++ {
 		described, err := s.admin.DescribeTransactions(ctx, s.id)

@@ -11,7 +11,6 @@ import (
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // sessionLoop makes one transactional session after another, for ever: a
@@ -25,22 +24,9 @@ type sessionLoop struct {
 }
 
 func (l sessionLoop) run(ctx context.Context) {
-	defer l.metrics.forget(l.group, nil)
-	for fails := 1; ; fails++ {
-		started := time.Now()
-		err := l.serve(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if time.Since(started) > time.Minute {
-			fails = 1
-		}
-		l.metrics.restarts.WithLabelValues(l.group, restartReason(err)).Inc()
+	l.again(ctx, l.serve, func(err error) {
 		l.log.Warn("giving up a transactional session to start anew", "transactional_id", l.id, "err", err)
-		if !pause(ctx, backoff(fails, 100*time.Millisecond, 10*time.Second)) {
-			return
-		}
-	}
+	})
 }
 
 // serve is one session, from joining the group to leaving it.
@@ -82,11 +68,11 @@ type session struct {
 	serving context.Context
 	end     context.CancelCauseFunc // ends serving
 	openers sync.WaitGroup
+	fetched fetchedCommits
 
 	mu       sync.Mutex
 	memberID string
 	assigned map[string][]int32 // the whole of it, as the group last said
-	commits  map[stream.TopicPartition]commit
 	parts    map[stream.TopicPartition]*part
 	revoked  bool // partitions went away since the last transaction's end
 	next     time.Time
@@ -105,7 +91,7 @@ func (s *session) options(ctx context.Context) []kgo.Opt {
 		kgo.OnPartitionsAssigned(s.onAssigned),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { s.onGone(ps, false) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { s.onGone(ps, true) }),
-		kgo.OnOffsetsFetched(s.onOffsetsFetched),
+		kgo.OnOffsetsFetched(s.fetched.note),
 		kgo.AdjustFetchOffsetsFn(s.claim),
 	)
 }
@@ -240,53 +226,26 @@ func (s *session) onGone(partitions map[string][]int32, lost bool) {
 	s.retire(gone, lost)
 }
 
-func (s *session) onOffsetsFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
-	commits := commitsOf(resp)
-	s.mu.Lock()
-	s.commits = commits
-	s.mu.Unlock()
-	return nil
-}
-
 // claim fixes where each new partition starts. An exact offset for all of them
 // matters here: after an abort the client goes back to it.
 func (s *session) claim(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	<-s.ready
-	s.mu.Lock()
-	commits := s.commits
-	s.mu.Unlock()
-	starts, err := claimStarts(ctx, s.membership, s.admin, offsets, commits)
-	if err != nil {
-		return nil, err
-	}
-	resumed := make(map[string]map[int32]kgo.Offset, len(offsets))
-	for tp, at := range starts {
+	return s.resume(ctx, s.admin, offsets, s.fetched.last(), func(tp stream.TopicPartition, at start) bool {
+		s.mu.Lock()
+		p := s.parts[tp]
+		s.mu.Unlock()
 		if at.err != nil {
-			s.mu.Lock()
-			if p := s.parts[tp]; p != nil {
+			if p != nil {
 				p.progress.stands()
 			}
-			s.mu.Unlock()
-			s.endAfter(standStill, at.err)
-			continue
+			endAfter(s.serving, s.end, standStill, at.err)
+			return false
 		}
-		s.mu.Lock()
-		if p := s.parts[tp]; p != nil {
+		if p != nil {
 			p.progress.starts(at.offset, at.end)
 		}
-		s.mu.Unlock()
-		if resumed[tp.Topic] == nil {
-			resumed[tp.Topic] = make(map[int32]kgo.Offset)
-		}
-		resumed[tp.Topic][tp.Partition] = kgo.NewOffset().At(at.offset).WithEpoch(-1)
-	}
-	return resumed, nil
-}
-
-// endAfter ends the session after d, unless something else does before.
-func (s *session) endAfter(d time.Duration, err error) {
-	t := time.AfterFunc(d, func() { s.end(err) })
-	context.AfterFunc(s.serving, func() { t.Stop() })
+		return true
+	})
 }
 
 // errOutcome: the brokers do not say whether the last transaction committed,
