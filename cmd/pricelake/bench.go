@@ -21,7 +21,7 @@ func (c *cli) benchCommand() *cobra.Command {
 			return bench.RunChild(cmd.Context(), args, c.getenv, c.stderr)
 		},
 	}
-	cmd.AddCommand(c.benchLakeCommand(), child)
+	cmd.AddCommand(c.benchLakeCommand(), c.benchProcessorsCommand(), child)
 	return cmd
 }
 

@@ -79,6 +79,7 @@ const fillBatch = 20_000
 
 // priceWriter publishes prices in the wire format of the product.
 type priceWriter struct {
+	topic    string
 	codec    *avro.Codec[schemas.Price]
 	producer *kafka.Producer
 	records  []stream.Record
@@ -86,12 +87,12 @@ type priceWriter struct {
 	ends     []int
 }
 
-func newPriceWriter(ctx context.Context, s *Servers) (*priceWriter, error) {
+func newPriceWriter(ctx context.Context, s *Servers, topic string) (*priceWriter, error) {
 	client, err := avro.NewClient(s.Registry)
 	if err != nil {
 		return nil, err
 	}
-	codec, err := avro.NewCodec[schemas.Price](schemas.TopicPrices, client)
+	codec, err := avro.NewCodec[schemas.Price](topic, client)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func newPriceWriter(ctx context.Context, s *Servers) (*priceWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &priceWriter{codec: codec, producer: producer}, nil
+	return &priceWriter{topic: topic, codec: codec, producer: producer}, nil
 }
 
 func (w *priceWriter) close() { w.producer.Close() }
@@ -115,7 +116,7 @@ func (w *priceWriter) add(p *schemas.Price) (err error) {
 		return err
 	}
 	w.ends = append(w.ends, len(w.arena))
-	w.records = append(w.records, stream.Record{Topic: schemas.TopicPrices, Partition: stream.AnyPartition, Key: []byte(p.Instrument)})
+	w.records = append(w.records, stream.Record{Topic: w.topic, Partition: stream.AnyPartition, Key: []byte(p.Instrument)})
 	return nil
 }
 
@@ -133,9 +134,9 @@ func (w *priceWriter) publish(ctx context.Context) (bytes int64, err error) {
 	return bytes, err
 }
 
-// fill publishes rows prices.
-func fill(ctx context.Context, s *Servers, rows int64) (f filling, err error) {
-	w, err := newPriceWriter(ctx, s)
+// fill publishes rows prices to a topic of prices.
+func fill(ctx context.Context, s *Servers, topic string, rows int64) (f filling, err error) {
+	w, err := newPriceWriter(ctx, s, topic)
 	if err != nil {
 		return f, err
 	}

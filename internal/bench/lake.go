@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pricelake/pricelake/internal/kafka"
+	"github.com/pricelake/pricelake/schemas"
 )
 
 // LakeOptions say how the lake is measured.
@@ -74,7 +75,7 @@ func Lake(ctx context.Context, o LakeOptions) (_ *LakeReport, err error) {
 }
 
 func (b *lakeBench) fill(ctx context.Context) error {
-	f, err := fill(ctx, b.servers, b.Rows)
+	f, err := fill(ctx, b.servers, schemas.TopicPrices, b.Rows)
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,9 @@ func (s *Servers) StartRole(role string, partitions int, env ...string) (*Proces
 		"PRICELAKE_REGISTRY_URL=" + s.Registry,
 		"PRICELAKE_LOG_LEVEL=warn",
 	}
-	if s.ClickHouse != nil {
+	if s.ClickHouse == nil {
+		set = append(set, "PRICELAKE_CLICKHOUSE_ADDR=127.0.0.1:1") // nobody's
+	} else {
 		set = append(set,
 			"PRICELAKE_CLICKHOUSE_ADDR="+cfg.ClickHouse.Addr,
 			"PRICELAKE_CLICKHOUSE_USER="+cfg.ClickHouse.User,
