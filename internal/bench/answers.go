@@ -9,7 +9,6 @@ import (
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/ops"
 	"github.com/pricelake/pricelake/internal/stream"
-	"github.com/pricelake/pricelake/producers/mapping"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/schemas/avro"
 )
@@ -18,7 +17,7 @@ import (
 type answers struct {
 	name    string
 	symbols int // prices of an answer
-	mapping mapping.Mapping
+	mapping string // producers/mapping
 	body    func(answer int64) string
 }
 
@@ -34,17 +33,12 @@ const (
 // exchanges answer to a call for one ticker and for all of them.
 func kindsOfAnswers() []answers {
 	return []answers{
-		{"single", 1, mapping.Mapping{
-			Price: ".price", Bid: ".bid", Ask: ".ask", Size: ".size", TradeID: ".trade_id",
-			Kind: mapping.Choice{Value: "ticker"}, EventTime: &mapping.Time{Path: ".time"},
-		}, func(n int64) string {
+		{"single", 1, `{"kind":{"value":"ticker"},"price":".price","bid":".bid","ask":".ask","size":".size","trade_id":".trade_id","event_time":{"path":".time"}}`, func(n int64) string {
 			head := fmt.Sprintf(`{"trade_id":%d,"price":"%d.48","size":"0.00698254","time":"%s","bid":"%d.15","ask":"%d.71","volume":"53602.03940154","note":"`,
 				86_326_522+n, 6000+n%500, marketStart().Add(time.Duration(n)*time.Millisecond).Format(time.RFC3339Nano), 6000+n%500, 6001+n%500)
 			return head + strings.Repeat("x", answerBytes-len(head)-2) + `"}`
 		}},
-		{"batch", batchSymbols, mapping.Mapping{
-			Rows: []string{".[]"}, Symbol: ".symbol", Bid: ".bidPrice", Ask: ".askPrice", Kind: mapping.Choice{Value: "quote"},
-		}, func(n int64) string {
+		{"batch", batchSymbols, `{"rows":[".[]"],"symbol":".symbol","kind":{"value":"quote"},"bid":".bidPrice","ask":".askPrice"}`, func(n int64) string {
 			rows := make([]string, batchSymbols)
 			for i := range rows {
 				rows[i] = fmt.Sprintf(`{"symbol":"S%03dUSDT","bidPrice":"%d.55000000","bidQty":"0.16356700","askPrice":"%d.10000000","askQty":"0.18635000"}`,
@@ -57,15 +51,11 @@ func kindsOfAnswers() []answers {
 
 // call is one of the calls that bring these answers.
 func (a answers) call(n int) (*schemas.CallDefined, error) {
-	text, err := a.mapping.JSON()
-	if err != nil {
-		return nil, err
-	}
 	one, _, err := schemas.ParseDecimal("1")
 	if err != nil {
 		return nil, err
 	}
-	def := &schemas.CallDefined{CallID: fmt.Sprintf("bench-%s-%d", a.name, n), Version: callVersion, Provider: "bench", Account: "bench", Mapping: text, DefinedAt: marketStart()}
+	def := &schemas.CallDefined{CallID: fmt.Sprintf("bench-%s-%d", a.name, n), Version: callVersion, Provider: "bench", Account: "bench", Mapping: a.mapping, DefinedAt: marketStart()}
 	for i := range a.symbols {
 		base := fmt.Sprintf("S%03d", i)
 		def.Symbols = append(def.Symbols, schemas.CallSymbol{Symbol: base + "USDT", Instrument: base + "-USDT", Base: base, Quote: "USDT", Factor: one})

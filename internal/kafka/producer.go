@@ -74,8 +74,11 @@ func produce(ctx context.Context, client *kgo.Client, rs []stream.Record) *acks 
 		close(a.done)
 		return a
 	}
+	// One allocation for all of them: they end together.
+	sent := make([]kgo.Record, len(rs))
 	for i := range rs {
-		client.Produce(ctx, toClient(&rs[i]), func(r *kgo.Record, err error) { a.ack(i, r, err) })
+		toClient(&rs[i], &sent[i])
+		client.Produce(ctx, &sent[i], func(r *kgo.Record, err error) { a.ack(i, r, err) })
 	}
 	return a
 }

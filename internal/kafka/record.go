@@ -22,17 +22,16 @@ func fromClient(r *kgo.Record, id stream.TopicID) stream.Record {
 	return out
 }
 
-// toClient converts a record that is to be written. The broker or the client
-// sets its timestamp.
-func toClient(r *stream.Record) *kgo.Record {
-	out := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value}
+// toClient converts a record that is to be written into out. The broker or the
+// client sets its timestamp.
+func toClient(r *stream.Record, out *kgo.Record) {
+	*out = kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value}
 	if len(r.Headers) > 0 {
 		out.Headers = make([]kgo.RecordHeader, len(r.Headers))
 		for i, h := range r.Headers {
 			out.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
 		}
 	}
-	return out
 }
 
 // recordOverhead is what a record costs besides its bytes.

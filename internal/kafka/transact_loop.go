@@ -156,7 +156,8 @@ func (s *session) collect(inputs []*input, t *kgo.FetchTopic) []*input {
 			continue
 		}
 		in := &input{part: part, next: p.Records[len(p.Records)-1].Offset + 1}
-		in.batch = stream.Batch{Topic: t.Topic, TopicID: stream.TopicID(t.TopicID), Partition: p.Partition}
+		in.batch = stream.Batch{Topic: t.Topic, TopicID: stream.TopicID(t.TopicID), Partition: p.Partition,
+			Records: make([]stream.Record, 0, len(p.Records))}
 		for _, r := range p.Records {
 			if !r.Attrs.IsControl() {
 				in.batch.Records = append(in.batch.Records, fromClient(r, in.batch.TopicID))

@@ -23,9 +23,9 @@ const Role = "deduplicator"
 
 const (
 	// DefaultCacheBytes is the memory that blocks, filters and memtables of all
-	// partitions of a process share: memtables of a dozen busy partitions and
-	// the filters of 20 million ids.
-	DefaultCacheBytes = 112 << 20
+	// partitions of a process share: memtables of a few busy partitions and the
+	// filters of 20 million ids.
+	DefaultCacheBytes = 64 << 20
 	// minFreeBytes is what the state's disk must have free before a batch is
 	// taken on: a store that runs out of disk in the middle of a write can only
 	// be given up.

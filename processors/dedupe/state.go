@@ -83,6 +83,10 @@ func storeOptions(cache *pebble.Cache, fs vfs.FS, logger *slog.Logger) *pebble.O
 		Logger:             storeLog{logger},
 		MaxOpenFiles:       maxOpenFiles,
 		MemTableSize:       memtableBytes,
+		// Ids without a time (trades) lie all over the first part of the key
+		// space, and every compaction from the top rewrites that: fewer of them.
+		L0CompactionThreshold: 8,
+		L0StopWritesThreshold: 24,
 		// One compaction at a time: the store must not take the processor
 		// from the stages.
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
