@@ -2,12 +2,13 @@ package sinks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 )
@@ -17,13 +18,27 @@ import (
 // passed over.
 type MakeDeadLetter func(in *stream.Record, reason schemas.DeadReason, cause error) (stream.Record, error)
 
-// Options are the dependencies of a Handler. All are needed but Epoch.
+// Options are the dependencies of a Handler. All are needed but those that say
+// otherwise.
 type Options struct {
 	Store      Store
 	Publisher  stream.Publisher
 	DeadLetter MakeDeadLetter
 	// Epoch is the filling of the sink that rows are written under.
-	Epoch      uint32
+	Epoch uint32
+	// Transform is the version of what makes rows of records, Writer the name
+	// of this process: both are noted in intents.
+	Transform uint32
+	Writer    string
+	// Compacted says whether records of a topic may disappear from the middle
+	// of a range. No intent is recorded there: a range could never be read
+	// again as it was. Nil: none.
+	Compacted func(topic string) bool
+	// NoIntents records none at all. What exactly-once costs is measured with
+	// it, nothing else may be.
+	NoIntents bool
+	// Failpoints may be nil.
+	Failpoints *failpoint.Set
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -31,178 +46,163 @@ type Options struct {
 // Handler feeds a Store from the partitions claimed for it. It may serve many
 // claims at once.
 type Handler struct {
-	store   Store
-	publish stream.Publisher
-	dead    MakeDeadLetter
-	epoch   uint32
-	log     *slog.Logger
+	Options
 	metrics *metrics
 }
 
 // NewHandler returns a Handler and registers its metrics.
 func NewHandler(o Options) *Handler {
-	return &Handler{
-		store:   o.Store,
-		publish: o.Publisher,
-		dead:    o.DeadLetter,
-		epoch:   o.Epoch,
-		log:     o.Log,
-		metrics: newMetrics(o.Registerer),
+	if o.Compacted == nil {
+		o.Compacted = func(string) bool { return false }
 	}
+	return &Handler{Options: o, metrics: newMetrics(o.Registerer)}
 }
 
-// Open claims a partition; it is a stream.OpenRange. It ends what a predecessor
-// may still be writing and then asks what of the partition is there from the
-// committed offset on: that much a predecessor wrote without committing it.
-func (h *Handler) Open(ctx context.Context, c stream.Claim) (stream.RangeSink, error) {
-	of := Partition{Topic: c.Topic, TopicID: c.TopicID, Number: c.Partition}
-	if err := h.store.Fence(ctx, of); err != nil {
-		return nil, fmt.Errorf("ending the running writes of %v: %w", of, err)
-	}
-	present, err := h.store.Present(ctx, Range{Partition: of, First: c.Committed, Last: math.MaxInt64})
-	if err != nil {
-		return nil, fmt.Errorf("asking what of %v is there from offset %d on: %w", of, c.Committed, err)
-	}
-	if n := present.Count(); n > 0 {
-		h.log.InfoContext(ctx, "the sink is ahead of the committed offset", "topic", of.Topic, "partition", of.Number, "committed", c.Committed, "records", n)
-	}
-	h.metrics.begins(of.Topic)
-	return &claim{h: h, of: of, present: present, verify: true}, nil
-}
-
-// claim is one claimed partition. Its methods are called by one goroutine.
+// claim is one claimed partition: the hands of a machine. Its methods are called
+// by one goroutine.
 type claim struct {
-	h  *Handler
-	of Partition
-	// present is what the store is known to hold at or above the position.
-	present Offsets
-	// attempt names the writes of the batch in hand.
-	attempt int32
-	// doubt: the outcome of the last write is unknown.
-	doubt bool
-	// verify: the store may take a write for the repeat of one whose outcome
-	// was unknown and drop it; ask after the write. True until something has
-	// been written after a claim or a doubt: an unknown write of a predecessor
-	// began at the first record that is missing, and later ones do not.
-	verify bool
+	h *Handler
+	m *machine
+	// recovering: the range in hand is that of a predecessor's intent.
+	recovering bool
 }
 
 // Write implements stream.RangeSink.
 //
 // Between any two lines a crash loses nothing and doubles nothing: the offset is
 // committed after Write has returned (I1), dead letters are durable before it
-// returns, and whoever comes next asks the store before it writes (I2).
-func (c *claim) Write(ctx context.Context, b stream.Batch, _ stream.Intend) error {
+// returns, and whoever comes next reads the range of the intent again and asks
+// the store before it writes (I2). A nil intend records no intent.
+func (c *claim) Write(ctx context.Context, b stream.Batch, intend stream.Intend) error {
 	if len(b.Records) == 0 {
 		return nil
 	}
-	first, last := b.Records[0].Offset, b.Records[len(b.Records)-1].Offset
-	batch := Range{Partition: c.of, First: first, Last: last}
-	if c.doubt {
-		if err := c.recover(ctx, batch); err != nil {
-			return err
-		}
+	last := b.Records[len(b.Records)-1].Offset
+	if c.m.phase == idle {
+		c.m.intends = c.h.intends(b.Topic) && intend != nil
+		c.m.begin(b.Records)
+		c.h.metrics.records.WithLabelValues(c.m.of.Topic, outcomeSkipped).Add(float64(c.m.skipped))
 	}
-	missing := absent(b.Records, &c.present)
-	c.h.metrics.records.WithLabelValues(c.of.Topic, outcomeSkipped).Add(float64(len(b.Records) - len(missing)))
-	refused, err := c.attemptAll(ctx, missing)
-	if err == nil {
-		err = drift(refused, len(b.Records))
+	if err := c.drive(ctx, intend); err != nil {
+		return err
 	}
-	if err == nil && c.verify {
-		err = c.prove(ctx, batch, missing, refused)
-	}
-	if err == nil {
-		err = c.bury(ctx, missing, refused)
-	}
-	if err != nil {
-		c.doubt, c.verify = true, true
-		return fmt.Errorf("writing %v, attempt %d: %w", batch, c.attempt, err)
-	}
-	c.h.metrics.records.WithLabelValues(c.of.Topic, outcomeWritten).Add(float64(len(missing) - len(refused)))
-	c.present.Forget(last)
-	c.attempt = 0
-	c.verify = c.verify && len(missing) == 0
+	c.m.settled(last)
 	return nil
 }
+
+func (h *Handler) intends(topic string) bool { return !h.NoIntents && !h.Compacted(topic) }
 
 // Close implements stream.RangeSink. It leaves nothing running: Write has
 // returned before.
 func (c *claim) Close() error { return nil }
 
-// recover finds out what became of an earlier write of the range: it ends what
-// still runs of it and asks what is there. What is missing is then written
-// under a new attempt, since the name of the old one may have been used up by a
-// write that left nothing.
-func (c *claim) recover(ctx context.Context, r Range) error {
-	c.h.metrics.recoveries.WithLabelValues(c.of.Topic).Inc()
-	if err := c.h.store.Fence(ctx, c.of); err != nil {
-		return fmt.Errorf("ending the running writes of %v: %w", c.of, err)
-	}
-	present, err := c.h.store.Present(ctx, r)
-	if err != nil {
-		return fmt.Errorf("asking what of %v is there: %w", r, err)
-	}
-	for first, last := range present.Runs() {
-		c.present.Add(first, last)
-	}
-	c.attempt++
-	c.doubt = false
-	return nil
-}
-
-// prove asks the store for every record that was to be written.
-func (c *claim) prove(ctx context.Context, r Range, written []stream.Record, refused []Refusal) error {
-	present, err := c.h.store.Present(ctx, r)
-	if err != nil {
-		return fmt.Errorf("asking what of %v is there: %w", r, err)
-	}
-	for _, f := range refused {
-		present.Add(written[f.Index].Offset, written[f.Index].Offset)
-	}
-	if lost := absent(written, &present); len(lost) > 0 {
-		return fmt.Errorf("%d acknowledged records are not there, the first at offset %d", len(lost), lost[0].Offset)
+// drive does what the machine asks for until the range in hand is durable.
+func (c *claim) drive(ctx context.Context, intend stream.Intend) error {
+	for c.m.phase != idle {
+		if err := c.step(ctx, intend); err != nil {
+			var doubled *DoubledError
+			if errors.As(err, &doubled) {
+				return c.quarantine(doubled.First, doubled.Last, doubled.Error()+"; remove the rows that are too many, see docs/operations.md")
+			}
+			return fmt.Errorf("%s of %v, attempt %d: %w", c.m.phase, c.m.span(), c.m.intent.Attempt, err)
+		}
 	}
 	return nil
 }
 
-// bury publishes the dead letters of the refused records of rs.
-func (c *claim) bury(ctx context.Context, rs []stream.Record, refused []Refusal) error {
-	letters := make([]stream.Record, 0, len(refused))
-	for _, f := range refused {
-		r := &rs[f.Index]
-		c.h.log.WarnContext(ctx, "a record cannot become a row", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reason", f.Reason, "err", f.Err)
+func (c *claim) step(ctx context.Context, intend stream.Intend) error {
+	m := c.m
+	switch m.phase {
+	case intending:
+		if err := intend(ctx, m.intent.First, m.intent.String()); err != nil {
+			return fmt.Errorf("recording the intent: %w", err)
+		}
+		m.intended()
+	case ending:
+		c.h.metrics.recoveries.WithLabelValues(m.of.Topic).Inc()
+		if err := c.h.Store.Fence(ctx, m.of); err != nil {
+			return fmt.Errorf("ending the running writes: %w", err)
+		}
+		m.ended()
+	case looking:
+		return c.look(ctx)
+	case writing:
+		return c.write(ctx)
+	case burying:
+		return c.bury(ctx)
+	}
+	return nil
+}
+
+// look asks the store for the range in hand.
+func (c *claim) look(ctx context.Context) error {
+	present, err := c.h.Store.Present(ctx, c.m.span())
+	if err != nil {
+		return fmt.Errorf("asking what is there: %w", err)
+	}
+	attempt := c.m.intent.Attempt
+	err = c.m.looked(&present)
+	return errors.Join(err, c.noticeBurned(ctx, attempt))
+}
+
+func (c *claim) write(ctx context.Context) error {
+	b := c.m.block()
+	attempt, bad := c.m.intent.Attempt, c.m.intent.Bad
+	outcome := c.h.Store.Write(ctx, b)
+	if outcome == nil {
+		c.h.metrics.records.WithLabelValues(c.m.of.Topic, outcomeWritten).Add(float64(len(b.Records)))
+	}
+	err := c.m.wrote(outcome)
+	if err == nil && outcome == nil && c.recovering {
+		err = c.h.Failpoints.Hit(failpoint.LakeRecoverInserted)
+	}
+	if err == nil && outcome == nil && bad >= 0 && c.m.phase != idle {
+		err = c.h.Failpoints.Hit(failpoint.LakeBisect)
+	}
+	return errors.Join(err, c.noticeBurned(ctx, attempt))
+}
+
+// noticeBurned reports that the attempt has changed.
+func (c *claim) noticeBurned(ctx context.Context, attempt int32) error {
+	if c.m.intent.Attempt == attempt {
+		return nil
+	}
+	c.h.metrics.burned.WithLabelValues(c.m.of.Topic).Inc()
+	c.h.Log.WarnContext(ctx, "the name of a block is used up by a write that left nothing; taking another", "range", c.m.span().String(), "attempt", c.m.intent.Attempt)
+	return c.h.Failpoints.Hit(failpoint.LakeRecoverBurned)
+}
+
+// bury publishes the dead letters that wait.
+func (c *claim) bury(ctx context.Context) error {
+	letters := make([]stream.Record, 0, len(c.m.pending))
+	for _, f := range c.m.pending {
+		r := &c.m.records[f.Index]
+		c.h.Log.WarnContext(ctx, "a record cannot become a row", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reason", f.Reason, "err", f.Err)
 		if r.Topic == schemas.TopicDeadLetters {
 			continue // its dead letter would be refused too, and so for ever
 		}
-		letter, err := c.h.dead(r, f.Reason, f.Err)
+		letter, err := c.h.DeadLetter(r, f.Reason, f.Err)
 		if err != nil {
 			return fmt.Errorf("making the dead letter of offset %d: %w", r.Offset, err)
 		}
 		letters = append(letters, letter)
 	}
 	if len(letters) > 0 {
-		if err := c.h.publish.Publish(ctx, letters...); err != nil {
+		if err := c.h.Publisher.Publish(ctx, letters...); err != nil {
 			return fmt.Errorf("publishing %d dead letters: %w", len(letters), err)
 		}
 	}
-	for _, f := range refused {
-		c.h.metrics.refused(c.of.Topic, f.Reason)
+	for _, f := range c.m.pending {
+		c.h.metrics.refused(c.m.of.Topic, f.Reason)
 	}
-	return nil
+	c.m.buried()
+	return c.h.Failpoints.Hit(failpoint.LakeDeadLetter)
 }
 
-// absent returns the records of rs whose offsets are not in present, without
-// copying when none is.
-func absent(rs []stream.Record, present *Offsets) []stream.Record {
-	if present.Empty() {
-		return rs
+// quarantine is the error of a partition that a person has to look at.
+func (c *claim) quarantine(first, last int64, reason string) error {
+	return &stream.QuarantineError{
+		TopicPartition: stream.TopicPartition{Topic: c.m.of.Topic, Partition: c.m.of.Number},
+		First:          first, Last: last, Reason: reason,
 	}
-	missing := make([]stream.Record, 0, len(rs))
-	for i := range rs {
-		if !present.Has(rs[i].Offset) {
-			missing = append(missing, rs[i])
-		}
-	}
-	return missing
 }

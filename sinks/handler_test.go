@@ -143,7 +143,7 @@ func TestRefusedRecordsBecomeDeadLetters(t *testing.T) {
 		for _, r := range p.sent {
 			letters = append(letters, fmt.Sprintf("%s %s %s", r.Key, r.Value, r.Headers[0].Key))
 		}
-		if want := []string{"2 unreadable decode", "3 unwanted refused", "11 unwanted refused", "12 unreadable decode"}; !slices.Equal(letters, want) {
+		if want := []string{"2 unreadable decode", "12 unreadable decode", "3 unwanted refused", "11 unwanted refused"}; !slices.Equal(letters, want) {
 			t.Errorf("dead letters %q, want %q", letters, want)
 		}
 	}

@@ -10,6 +10,8 @@ type metrics struct {
 	records     *prometheus.CounterVec
 	recoveries  *prometheus.CounterVec
 	deadLetters *prometheus.CounterVec
+	intents     *prometheus.CounterVec
+	burned      *prometheus.CounterVec
 }
 
 // outcomes of a record.
@@ -17,6 +19,14 @@ const (
 	outcomeWritten = "written" // durable through this claim
 	outcomeSkipped = "skipped" // was already there
 	outcomeRefused = "refused" // is in the dead letters
+)
+
+// outcomes of an intent that was found open.
+const (
+	intentComplete    = "complete"
+	intentWritten     = "written"
+	intentUnreadable  = "unreadable"
+	intentQuarantined = "quarantined"
 )
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -33,8 +43,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "pricelake_sink_dead_letters_total",
 			Help: "Records a sink gave up, by reason.",
 		}, []string{"topic", "reason"}),
+		intents: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_sink_open_intents_total",
+			Help: "Intents found open at a claim, by what came of them: complete (everything was there), written (what was missing was written), unreadable (not an intent of this version; lineage decided), quarantined.",
+		}, []string{"topic", "outcome"}),
+		burned: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pricelake_sink_burned_names_total",
+			Help: "Writes that a sink took for repeats although their rows are not there; they are repeated under another name.",
+		}, []string{"topic"}),
 	}
-	reg.MustRegister(m.records, m.recoveries, m.deadLetters)
+	reg.MustRegister(m.records, m.recoveries, m.deadLetters, m.intents, m.burned)
 	return m
 }
 

@@ -67,6 +67,20 @@ func (o *Offsets) Count() int64 {
 	return n
 }
 
+// countIn returns how many offsets from first to last are in the set.
+func (o *Offsets) countIn(first, last int64) int64 {
+	var n int64
+	for _, r := range o.runs {
+		n += max(0, min(last, r.last)-max(first, r.first)+1)
+	}
+	return n
+}
+
+// bounds returns the lowest and the highest offset of a set that is not empty.
+func (o *Offsets) bounds() (first, last int64) {
+	return o.runs[0].first, o.runs[len(o.runs)-1].last
+}
+
 // Empty says whether no offset is in the set.
 func (o *Offsets) Empty() bool { return len(o.runs) == 0 }
 

@@ -66,3 +66,40 @@ func Refused(err error) (*RefusedError, bool) {
 	ok := errors.As(err, &e)
 	return e, ok
 }
+
+// BurnedError says that the store knows the name of a block, but not its rows: a
+// write that left nothing has used the name up. The rows have to be written
+// under another.
+type BurnedError struct{ err error }
+
+// Error implements error.
+func (e *BurnedError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *BurnedError) Unwrap() error { return e.err }
+
+// Burned marks err as that of a name that is used up. A nil err stays nil.
+func Burned(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &BurnedError{err}
+}
+
+// IsBurned says whether err's chain holds a BurnedError.
+func IsBurned(err error) bool {
+	var e *BurnedError
+	return errors.As(err, &e)
+}
+
+// DoubledError says that offsets of a range have more rows than one.
+type DoubledError struct {
+	Range
+	Offsets Offsets
+}
+
+// Error implements error.
+func (e *DoubledError) Error() string {
+	text, _ := runsText(&e.Offsets, 0, 200)
+	return fmt.Sprintf("%d offsets of %v have more rows than one: %s", e.Offsets.Count(), e.Range, text)
+}

@@ -2,8 +2,10 @@
 // a block of records of one partition, an Auditor says what of a range is
 // already there, a Fencer ends what an earlier writer may still be doing.
 // Handler makes of the three a sink that writes every record exactly once,
-// whatever is cut or killed: nothing is written again before the sink has been
-// asked for it by lineage (topic id, partition, offset).
+// whatever is cut or killed: before a range is written its intent is committed
+// beside the offset (Intent), and nothing is written again before the sink has
+// been asked for it by lineage (topic id, partition, offset). What is done when
+// is decided by a machine without I/O (machine.go).
 //
 // One package per sink; lake is ClickHouse. A sink knows no broker and no
 // codec: records come in through stream.RangeSink, decoders and the publisher
@@ -47,11 +49,12 @@ type Block struct {
 	Range
 	// Epoch is the filling of the sink; a rebuild begins a new one.
 	Epoch uint32
-	// Attempt tells apart blocks of one range that hold different records of
-	// it: it grows whenever the outcome of an earlier write was in doubt.
+	// Attempt tells apart blocks of one range when the name of an earlier one
+	// is used up without its rows being there.
 	Attempt int32
-	// Records are in offset order, the first at First, the last at Last. They
-	// belong to the writer until it returns.
+	// Records are in offset order, all within First and Last. They belong to the
+	// writer until it returns. Whoever writes under one name leaves out only
+	// what is there already or was refused.
 	Records []stream.Record
 }
 
@@ -61,7 +64,8 @@ type Block struct {
 // Nil means that every record of the block is durable, written now or already
 // there. Writing the same block again is a no-op. An error made by Refuse means
 // that the records it names (all, if it names none) will never be accepted as
-// they are; if it names records, nothing was written. Any other error means that
+// they are; if it names records, nothing was written. One made by Burned means
+// that the name is known but rows are missing. Any other error means that
 // the outcome is unknown: any part of the block may be there, or may arrive until
 // the partition is fenced.
 type Writer interface {
@@ -69,7 +73,8 @@ type Writer interface {
 }
 
 // Auditor says what of a range is in the sink, by lineage. It sees everything
-// that a Write which returned before has written. It may be called in parallel.
+// that a Write which returned before has written. An offset that has two rows is
+// a *DoubledError. It may be called in parallel.
 // Last may be math.MaxInt64.
 type Auditor interface {
 	Present(ctx context.Context, r Range) (Offsets, error)

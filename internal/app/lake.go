@@ -62,11 +62,18 @@ func (a *App) runLake(ctx context.Context) error {
 			return letters.Record(new(processors.Buffer), in, reason, cause)
 		},
 		Epoch:      epoch,
+		Transform:  lake.Transform,
+		Writer:     a.settings.Config.Instance,
+		Compacted:  lake.Compacted,
+		Failpoints: a.settings.Failpoints,
 		Log:        a.log.With("part", lake.Role),
 		Registerer: a.metrics,
 	})
 	loop := kafka.Range{Config: a.kafkaConfig(lake.Role), Group: lakeGroup, Gate: gate, Topics: a.lakeFlushes(),
 		BufferBytes: int64(a.settings.Config.Lake.BufferBytes)}
+	still := new(stillPartitions)
+	loop.Stopped = still.note
+	a.health.Add(lake.Role+" partitions", func(context.Context) error { return still.now() })
 	a.workingUnless(lake.Role, held.now)
 	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })
 }
@@ -90,6 +97,7 @@ func (a *App) lakeSink(ctx context.Context, l *lake.Lake, calls *callView) (*lak
 		Cluster:    cluster,
 		Retention:  retention(calls),
 		Now:        time.Now,
+		Failpoints: a.settings.Failpoints,
 		Log:        a.log.With("part", lake.Role),
 		Registerer: a.metrics,
 	}), nil

@@ -152,7 +152,7 @@ func (w *window) flush(ctx context.Context) error {
 		return nil
 	}
 	next := w.batch.Records[n-1].Offset + 1
-	if err := w.to.Write(ctx, w.batch, func(context.Context, string) error { return nil }); err != nil {
+	if err := w.to.Write(ctx, w.batch, nil); err != nil {
 		return err
 	}
 	clear(w.batch.Records)
@@ -216,7 +216,7 @@ func (r *rebuilder) healPartition(ctx context.Context, of sinks.Partition, from,
 		}
 		rs, err := r.log.Reread(ctx, tp, gap.First, gap.Last)
 		if err == nil {
-			err = claim.Write(ctx, stream.Batch{Topic: of.Topic, TopicID: of.TopicID, Partition: of.Number, Records: rs}, func(context.Context, string) error { return nil })
+			err = claim.Write(ctx, stream.Batch{Topic: of.Topic, TopicID: of.TopicID, Partition: of.Number, Records: rs}, nil)
 		}
 		if err != nil {
 			return err

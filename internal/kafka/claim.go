@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,9 +54,10 @@ func (f *fetchedCommits) last() map[stream.TopicPartition]commit {
 // start is where an assignment begins.
 type start struct {
 	commit
-	id  stream.TopicID
-	end int64 // of the log
-	err error // the partition cannot be served
+	note note // as committed by Range; metadata is then what its sink noted
+	id   stream.TopicID
+	end  int64 // of the log
+	err  error // the partition cannot be served
 }
 
 // resume returns where the client is to read each newly assigned partition on
@@ -120,6 +122,15 @@ func claimStarts(ctx context.Context, s membership, admin *kadm.Client, assigned
 func (s membership) startAt(tp stream.TopicPartition, id stream.TopicID, c commit, edge bounds) start {
 	at := start{commit: c, id: id, end: edge.end}
 	log := s.cfg.logger().With("group", s.group, "topic", tp.Topic, "partition", tp.Partition)
+	if s.quarantines {
+		if n, ok := parseNote(c.metadata); ok {
+			at.note, at.metadata = n, n.sink
+		}
+		if why := at.standsStill(tp, edge); why != nil {
+			at.err = why
+			return at
+		}
+	}
 	switch {
 	case c.offset < 0:
 		at.offset = edge.first
@@ -137,3 +148,30 @@ func (s membership) startAt(tp stream.TopicPartition, id stream.TopicID, c commi
 	}
 	return at
 }
+
+// standsStill says why a partition cannot be claimed: the topic is another one
+// than the position belongs to, the log ends below it, or it was found to do so
+// earlier and nobody has set the offset since. A log that has grown beyond the
+// position again holds other records there.
+func (at *start) standsStill(tp stream.TopicPartition, edge bounds) *stream.QuarantineError {
+	q := &stream.QuarantineError{TopicPartition: tp, Last: at.offset - 1}
+	switch {
+	case at.offset < 0:
+		return nil
+	case at.note.id != (stream.TopicID{}) && at.note.id != at.id:
+		q.First = edge.first
+		q.Reason = fmt.Sprintf("the topic was deleted and created again: position %d belongs to %x, the topic is %x now; what came into it below that has not been read",
+			at.offset, at.note.id[:], at.id[:])
+	case at.offset > edge.end:
+		q.First = edge.end
+		q.Reason = fmt.Sprintf("%s %d, below the committed offset %d: brokers lost acknowledged records", stoppedAtEnd, edge.end, at.offset)
+	case strings.Contains(at.note.stopped, stoppedAtEnd):
+		q.First, q.Reason = at.offset, at.note.stopped[strings.Index(at.note.stopped, stoppedAtEnd):]
+	default:
+		return nil
+	}
+	return q
+}
+
+// stoppedAtEnd is in the reason of the quarantine that outlives its cause.
+const stoppedAtEnd = "the log ends at"

@@ -113,10 +113,14 @@ func (l *Log) read(ctx context.Context, tp stream.TopicPartition, from, end int6
 	return nil
 }
 
-// Reread returns exactly the committed records of [first,last].
+// Reread returns the committed records of [first,last] that the log still holds.
 func (l *Log) Reread(ctx context.Context, tp stream.TopicPartition, first, last int64) ([]stream.Record, error) {
+	_, end, err := l.Bounds(ctx, tp)
+	if err != nil {
+		return nil, err
+	}
 	var rs []stream.Record
-	err := l.read(ctx, tp, first, last+1, func(r stream.Record) error {
+	err = l.read(ctx, tp, first, min(last+1, end), func(r stream.Record) error {
 		rs = append(rs, r)
 		return nil
 	})

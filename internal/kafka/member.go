@@ -26,8 +26,11 @@ type membership struct {
 	// budget what all of them hold together (I8).
 	queueRecords int
 	budget       *budget
-	gate         Gate     // nil: always open
-	apart        []string // topics that are spread by themselves
+	gate         Gate // nil: always open
+	// quarantines: a partition that cannot be read has a worker all the same,
+	// which finds why in its start; notes are read as Range's.
+	quarantines bool
+	apart       []string // topics that are spread by themselves
 	// work serves one partition until a.stopping is closed, when it finishes
 	// what is in hand, or ctx ends, when it returns at once.
 	work func(ctx context.Context, a *assignment)
@@ -196,6 +199,10 @@ func (m *member) onAssigned(_ context.Context, client *kgo.Client, added map[str
 func (m *member) claim(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	<-m.ready
 	return m.resume(ctx, m.admin, offsets, m.fetched.last(), func(tp stream.TopicPartition, at start) bool {
+		if at.err != nil && m.quarantines {
+			m.start(tp, at)
+			return false // it is not fetched
+		}
 		if at.err != nil {
 			// Where the broker lost records this partition stands still; the
 			// others go on. Somebody may set the offset by hand: look again.

@@ -22,6 +22,8 @@ type metrics struct {
 	lost     *prometheus.CounterVec // group, topic
 	paused   *prometheus.CounterVec // group, topic
 	took     *prometheus.HistogramVec
+	// quarantined has a series for each partition that stands still.
+	quarantined *prometheus.GaugeVec // group, topic, partition
 
 	age      *prometheus.Desc
 	lag      *prometheus.Desc
@@ -49,6 +51,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		restarts: counter("member_restarts_total", "Times a member left its group and joined anew.", "group", "reason"),
 		lost:     counter("records_expired_total", "Offsets that retention deleted before the group had read them.", "group", "topic"),
 		paused:   counter("partition_pauses_total", "Times a partition's fetching was paused because its queue was full.", "group", "topic"),
+		quarantined: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pricelake_kafka_quarantined_partitions",
+			Help: "1 for each partition of this process that stands still until somebody decides how it goes on; the log and `pricelake quarantine ls` say why.",
+		}, partition),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "pricelake_kafka_batch_duration_seconds", Help: "From handing over a batch to its commit.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
@@ -81,7 +87,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.records, m.batches, m.commits, m.aborts, m.retries, m.restarts, m.lost, m.paused, m.took}
+	return []prometheus.Collector{m.records, m.batches, m.commits, m.aborts, m.retries, m.restarts, m.lost, m.paused, m.took, m.quarantined}
 }
 
 // Describe implements prometheus.Collector.

@@ -113,6 +113,17 @@ func (q *queue) release() {
 	}
 }
 
+// discard drops what waits and stops the fetching, for as long as the assignment
+// lasts.
+func (q *queue) discard() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.records, q.bytes, q.working = nil, 0, 0
+	q.held(0)
+	q.full = true // nobody takes, so nothing resumes it
+	q.pause()
+}
+
 // pending describes what waits.
 type pending struct {
 	records int

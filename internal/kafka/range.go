@@ -32,6 +32,9 @@ type Range struct {
 	BufferBytes int64
 	// Gate holds back ranges that have not been begun; nil: never.
 	Gate Gate
+	// Stopped is told why a partition is quarantined, and nil when it no longer
+	// is this process'. It is called from several goroutines. Nil: nobody.
+	Stopped func(tp stream.TopicPartition, why error)
 }
 
 // Flush says when a partition's records are written.
@@ -95,6 +98,7 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 		return err
 	}
 	s.gate = r.Gate
+	s.quarantines = true
 	for _, topic := range s.topics {
 		if r.Topics[topic].Apart {
 			s.apart = append(s.apart, topic)
@@ -110,7 +114,10 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 			interval: func() time.Duration {
 				return max(flush.Interval, seconds(float64(a.member.active(a.Topic, perSecond))/perSecond))
 			},
-			commit: a.commit,
+			commit: a.commit, points: r.Config.Failpoints,
+		}
+		if r.Stopped != nil {
+			w.stopped = func(why error) { r.Stopped(a.TopicPartition, why) }
 		}
 		w.run(ctx)
 	}

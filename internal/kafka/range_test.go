@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -73,7 +74,7 @@ func (s *lakeSink) Write(ctx context.Context, b stream.Batch, intend stream.Inte
 	}
 	s.retry = b.Records
 	if s.intent != nil {
-		if err := intend(ctx, s.intent(b)); err != nil {
+		if err := intend(ctx, b.Records[0].Offset, s.intent(b)); err != nil {
 			s.refused.Add(1)
 			return err
 		}
@@ -263,7 +264,12 @@ func (c *cluster) metadata(t *testing.T, group, topic string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return positions[0].Metadata
+	// After the version and the topic's id, what the sink noted.
+	words := strings.SplitN(positions[0].Metadata, " ", 3)
+	if len(words) < 3 {
+		return ""
+	}
+	return words[2]
 }
 
 // testRangeFencedCommit: a commit that the group refuses has no error but in

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
 )
 
@@ -17,8 +19,13 @@ type rangeWorker struct {
 	flush    Flush
 	interval func() time.Duration
 	commit   func(ctx context.Context, next int64, metadata string) error
+	points   *failpoint.Set
+	// stopped is told when the partition is quarantined; nil: nobody.
+	stopped func(error)
 
 	committed int64     // everything below is committed
+	durable   int64     // everything below is durable: the next commit settles it
+	noted     string    // what the sink has committed beside committed
 	flushed   time.Time // when the last write or idle commit was
 }
 
@@ -32,26 +39,50 @@ func (w *rangeWorker) run(ctx context.Context) {
 			w.member.log.Warn("closing a partition's sink failed", "topic", w.Topic, "partition", w.Partition, "err", err)
 		}
 	}()
-	for {
-		switch w.await() {
-		case dueNothing:
-			return
-		case dueIdle:
-			if !w.settle(ctx, w.queue.pending().next) {
-				return
-			}
-			w.flushed = time.Now()
-		case dueWrite:
-			records, next := w.queue.take(w.flush.Rows, w.flush.Bytes)
-			if !w.write(ctx, sink, records) || !w.settle(ctx, next) {
-				return
-			}
-			w.queue.release()
-			w.flushed = time.Now()
-			w.wrote.Store(w.flushed.UnixNano())
-		}
+	for w.turn(ctx, sink) {
 		w.measure(nil)
 	}
+	if w.durable > w.committed {
+		w.settle(ctx, w.durable) // whoever comes next has nothing to read again
+	}
+}
+
+// turn does what is due next, and reports whether to go on.
+func (w *rangeWorker) turn(ctx context.Context, sink stream.RangeSink) bool {
+	switch w.await() {
+	case dueNothing:
+		w.hit(failpoint.RangeRevoked)
+		return false
+	case dueIdle:
+		if !w.hit(failpoint.RangeIdleCommit) || !w.settle(ctx, w.queue.pending().next) {
+			return false
+		}
+		w.flushed = time.Now()
+	case dueWrite:
+		records, next := w.queue.take(w.flush.Rows, w.flush.Bytes)
+		intended, ok := w.write(ctx, sink, records)
+		if !ok {
+			return false
+		}
+		w.durable = next
+		if !w.hit(failpoint.RangeSettled) || !intended && !w.settle(ctx, next) {
+			return false
+		}
+		w.queue.release()
+		w.flushed = time.Now()
+		w.wrote.Store(w.flushed.UnixNano())
+	}
+	return true
+}
+
+// hit passes a failpoint and reports whether to go on; an injected error ends the
+// membership, as a fenced commit does.
+func (w *rangeWorker) hit(p failpoint.Point) bool {
+	err := w.points.Hit(p)
+	if err != nil {
+		w.member.end(err)
+	}
+	return err == nil
 }
 
 // claim opens the sink, for as long as it takes; nil when the assignment ended
@@ -64,12 +95,27 @@ func (w *rangeWorker) claim(ctx context.Context) stream.RangeSink {
 			return w.reread(ctx, w.TopicPartition, first, last)
 		},
 	}
+	claim.Intend = func(ctx context.Context, first int64, metadata string) error {
+		if err := w.intend(ctx, math.MaxInt64, first, metadata); err != nil {
+			return err
+		}
+		claim.Committed, claim.Metadata = first, metadata // a try that fails goes on from there
+		return nil
+	}
+	w.noted, w.durable = w.at.metadata, w.at.offset
+	if !w.hit(failpoint.RangeAssigned) {
+		return nil
+	}
+	if w.at.err != nil {
+		w.quarantine(ctx, w.at.err)
+		return nil
+	}
 	for fails := 1; ; fails++ {
 		sink, err := w.open(ctx, claim)
 		if err == nil {
 			return sink
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errGone) || w.quarantined(ctx, err) {
 			return nil
 		}
 		w.failed("open", "opening a partition's sink failed; trying again", err)
@@ -133,11 +179,17 @@ func (w *rangeWorker) next(p pending) (due, time.Time) {
 		return dueWrite, time.Time{}
 	case p.records > 0:
 		return dueWrite, later(p.since.Add(w.flush.Linger), w.flushed.Add(w.interval()))
+	case w.durable > w.committed:
+		return dueIdle, w.flushed.Add(min(w.interval(), settleAfter))
 	case p.next > w.committed:
 		return dueIdle, w.flushed.Add(w.interval())
 	}
 	return dueNothing, time.Time{}
 }
+
+// settleAfter is how long what was written waits for the next batch, whose intent
+// settles it, before it is committed by itself.
+const settleAfter = 200 * time.Millisecond
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
@@ -146,16 +198,21 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// write hands the batch to the sink until it is durable; false when the
+// write hands the batch to the sink until it is durable; ok is false when the
 // assignment ended first. The batch is the same each time: its outcome is
-// unknown until a write succeeds.
-func (w *rangeWorker) write(ctx context.Context, sink stream.RangeSink, records []stream.Record) bool {
+// unknown until a write succeeds. intended says that the next commit may settle
+// it.
+func (w *rangeWorker) write(ctx context.Context, sink stream.RangeSink, records []stream.Record) (intended, ok bool) {
 	batch := stream.Batch{Topic: w.Topic, TopicID: w.at.id, Partition: w.Partition, Records: records}
-	intend := func(ctx context.Context, metadata string) error {
-		if len(metadata) > maxMetadata {
-			return fmt.Errorf("the intent has %d bytes, at most %d can be committed with an offset", len(metadata), maxMetadata)
+	intend := func(ctx context.Context, first int64, metadata string) error {
+		if err := w.intend(ctx, records[len(records)-1].Offset, first, metadata); err != nil {
+			return err
 		}
-		return w.commit(ctx, records[0].Offset, metadata)
+		intended = true
+		return nil
+	}
+	if !w.hit(failpoint.RangeCut) {
+		return false, false
 	}
 	w.progress.holds(len(records), records[0].Timestamp)
 	started := time.Now()
@@ -165,28 +222,52 @@ func (w *rangeWorker) write(ctx context.Context, sink stream.RangeSink, records 
 			w.member.metrics.took.WithLabelValues(w.member.group, w.Topic).Observe(time.Since(started).Seconds())
 			w.member.metrics.batches.WithLabelValues(w.member.group, w.Topic).Inc()
 			w.member.metrics.records.WithLabelValues(w.member.group, w.Topic).Add(float64(len(records)))
-			return true
+			return intended, true
 		}
-		if ctx.Err() != nil || errors.Is(err, errGone) {
-			return false
+		if ctx.Err() != nil || errors.Is(err, errGone) || w.quarantined(ctx, err) {
+			return intended, false
 		}
 		w.failed("write", "writing a range failed; trying again", err,
 			"first", records[0].Offset, "last", records[len(records)-1].Offset)
 		if !w.rest(backoff(fails, 100*time.Millisecond, 10*time.Second)) {
-			return false
+			return intended, false
 		}
 	}
 }
 
-// settle commits next. It is the one place where a sink's offsets move, and it
-// comes after the write that made everything below durable (I1).
+// intend commits first with what the sink notes about the range from there to
+// last, at most. Everything below is durable: the batches before, or what of this
+// one the sink found to be there (I1).
+func (w *rangeWorker) intend(ctx context.Context, last, first int64, metadata string) error {
+	if len(metadata) > maxMetadata {
+		return fmt.Errorf("the intent has %d bytes, at most %d can be committed with an offset", len(metadata), maxMetadata)
+	}
+	if first < w.committed || first > last {
+		return fmt.Errorf("an intent at offset %d: the position is %d and the batch ends at %d", first, w.committed, last)
+	}
+	if !w.hit(failpoint.RangeIntent) {
+		return errGone
+	}
+	if err := w.commit(ctx, first, note{id: w.at.id, sink: metadata}.String()); err != nil {
+		return err
+	}
+	w.committed, w.noted = first, metadata
+	if !w.hit(failpoint.RangeIntended) {
+		return errGone
+	}
+	return nil
+}
+
+// settle commits next plainly. It and intend are the two places where a sink's
+// offsets move, and it comes after the write that made everything below durable
+// (I1).
 func (w *rangeWorker) settle(ctx context.Context, next int64) bool {
 	ctx, cancel := overtime(ctx)
 	defer cancel()
-	if err := w.commit(ctx, next, ""); err != nil {
+	if err := w.commit(ctx, next, note{id: w.at.id}.String()); err != nil {
 		return false // logged by commit; the range comes again, to its next owner
 	}
-	w.committed = next
+	w.committed, w.durable, w.noted = next, next, ""
 	return true
 }
 

@@ -6,6 +6,7 @@ package stream
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -129,30 +130,54 @@ type Claim struct {
 	// empty).
 	Committed int64
 	Metadata  string
-	// Reread reads exactly the committed records of [first,last] again.
+	// Reread reads the committed records of [first,last] again, or what the
+	// log still holds of them.
 	Reread func(ctx context.Context, first, last int64) ([]Record, error)
+	// Intend is for what a predecessor left open; see Intend.
+	Intend Intend
 }
 
-// Intend commits offset first of the batch together with metadata (at most
-// 1 KiB), fenced by the group's generation: after it returned nil no earlier
-// owner can settle anything of the partition any more. It does not move the
-// position.
-type Intend func(ctx context.Context, metadata string) error
+// Intend commits offset first together with metadata (at most 1 KiB), fenced by
+// the group's generation: after it returned nil no earlier owner can settle
+// anything of the partition any more. It says that everything below first is
+// settled, so the intent of one batch settles the batch before.
+type Intend func(ctx context.Context, first int64, metadata string) error
 
 // RangeSink writes ranges of one claimed partition. Open's successor calls come
 // from one goroutine. Write returns nil only when every record of the batch is
 // durable (or was already, or is in the dead letters); an error means the
 // outcome is unknown and the same batch comes again, to this sink or, after
-// another Open, to another. ctx of Write ends when the assignment does.
+// another Open, to another. A *QuarantineError ends the work on the partition.
+// ctx of Write ends when the assignment does.
+//
+// A batch for which Write has intended is settled by the intent of the next one,
+// or plainly when there is none for a while or the assignment ends. One without
+// is settled at once.
 type RangeSink interface {
 	Write(ctx context.Context, b Batch, intend Intend) error
 	Close() error
 }
 
 // OpenRange claims one partition for a sink: it ends what a predecessor may
-// still be writing and finds out what of the range from Committed on is already
-// there.
+// still be writing, finds out what of the range from Committed on is already
+// there, and finishes the range of an open intent. Its errors are those of
+// RangeSink.Write.
 type OpenRange func(ctx context.Context, c Claim) (sink RangeSink, err error)
+
+// QuarantineError says that nobody can go on with a partition without guessing:
+// a person has to look. It names the gap as exactly as it is known.
+type QuarantineError struct {
+	TopicPartition
+	// First and Last are the offsets that are in question, both included.
+	First, Last int64
+	// Reason says what was expected and what was found.
+	Reason string
+}
+
+// Error implements error.
+func (e *QuarantineError) Error() string {
+	return fmt.Sprintf("%s[%d]@%d-%d: %s", e.Topic, e.Partition, e.First, e.Last, e.Reason)
+}
 
 // WindowHandler does the work of one record of a Window: requests finish out of
 // order. It returns what is to be published for it. An error means nothing

@@ -3,18 +3,21 @@ package lake
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2"
 	columns "github.com/ClickHouse/clickhouse-go/v2/lib/column"
+
+	"github.com/pricelake/pricelake/internal/failpoint"
 )
 
 // insert sends a part as one native block under a name. repeat says that the
 // server knew the name and dropped the block: the rows may be there, or may have
 // been lost with a server that died between noting the name and keeping them.
-func (l *Lake) insert(ctx context.Context, p *part, name string) (repeat bool, err error) {
+func (l *Lake) insert(ctx context.Context, p *part, name string, points *failpoint.Set) (repeat bool, err error) {
 	// A select may pass over a context that has ended, and the driver then closes
 	// a connection that it has already given back.
 	if err := ctx.Err(); err != nil {
@@ -28,10 +31,16 @@ func (l *Lake) insert(ctx context.Context, p *part, name string) (repeat bool, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.config.InsertTimeout)
 	defer cancel()
+	if err := points.Hit(failpoint.LakeInsert); err != nil {
+		return false, err
+	}
+	var sent error
 	ctx = clickhouse.Context(ctx,
 		clickhouse.WithQueryID(name),
 		clickhouse.WithSettings(l.insertSettings(name)),
 		clickhouse.WithProfileEvents(func(events []clickhouse.ProfileEvent) {
+			// They come before the acknowledgement.
+			sent = errors.Join(sent, points.Hit(failpoint.LakeInsertSent))
 			for _, e := range events {
 				repeat = repeat || e.Name == "DuplicatedInsertedBlocks" && e.Value > 0
 			}
@@ -46,8 +55,10 @@ func (l *Lake) insert(ctx context.Context, p *part, name string) (repeat bool, e
 	if err := transfer(batch.Columns(), p); err != nil {
 		return false, err
 	}
-	err = batch.Send()
-	return repeat, err
+	if err := errors.Join(batch.Send(), sent); err != nil {
+		return repeat, err
+	}
+	return repeat, points.Hit(failpoint.LakeInsertAcked)
 }
 
 // insertText is the INSERT of a table with all its columns.

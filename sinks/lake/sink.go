@@ -10,6 +10,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/sinks"
 )
@@ -31,8 +32,10 @@ type Options struct {
 	Retention Retention
 	// Shadow, when set, is the table that takes the place of every topic's: a
 	// rebuild fills it. It has their columns.
-	Shadow     string
-	Now        func() time.Time
+	Shadow string
+	Now    func() time.Time
+	// Failpoints may be nil.
+	Failpoints *failpoint.Set
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -47,6 +50,8 @@ type Sink struct {
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *metrics
+	// failpoints are hit around each INSERT.
+	failpoints *failpoint.Set
 }
 
 // NewSink returns a sink of the lake and registers its metrics.
@@ -63,6 +68,8 @@ func NewSink(l *Lake, o Options) *Sink {
 		now:     o.Now,
 		log:     o.Log,
 		metrics: newMetrics(o.Registerer),
+
+		failpoints: o.Failpoints,
 	}
 }
 
@@ -82,13 +89,28 @@ func (s *Sink) Write(ctx context.Context, b sinks.Block) error {
 		return err
 	}
 	repeated := false
+	var refused error
 	for i := range parts {
 		parts[i].table = s.into(parts[i].table)
+		if i > 0 {
+			if err := s.failpoints.Hit(failpoint.LakeInsertBlock); err != nil {
+				return err
+			}
+		}
 		repeat, err := s.insert(ctx, b, &parts[i])
+		if _, final := sinks.Refused(err); final {
+			// The others are written all the same, under the name of the whole
+			// block: who searches for the bad row has less to search.
+			refused = err
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		repeated = repeated || repeat
+	}
+	if refused != nil {
+		return refused
 	}
 	if repeated {
 		return s.confirm(ctx, b)
@@ -98,7 +120,7 @@ func (s *Sink) Write(ctx context.Context, b sinks.Block) error {
 
 func (s *Sink) insert(ctx context.Context, b sinks.Block, p *part) (repeat bool, err error) {
 	start := s.now()
-	repeat, err = s.lake.insert(ctx, p, s.name(b, p.month))
+	repeat, err = s.lake.insert(ctx, p, s.name(b, p.month), s.failpoints)
 	if err != nil {
 		s.metrics.failed.WithLabelValues(p.table).Inc()
 		return false, classify(fmt.Errorf("inserting %d rows of %v into %s: %w", p.rows, b.Range, p.table, err))
@@ -119,7 +141,7 @@ func (s *Sink) confirm(ctx context.Context, b sinks.Block) error {
 	}
 	for i := range b.Records {
 		if offset := b.Records[i].Offset; !present.Has(offset) {
-			return fmt.Errorf("the server took %v, attempt %d, for a repeat, but offset %d is not there", b.Range, b.Attempt, offset)
+			return sinks.Burned(fmt.Errorf("the server took %v, attempt %d, for a repeat, but offset %d is not there", b.Range, b.Attempt, offset))
 		}
 	}
 	return nil
@@ -173,9 +195,20 @@ func (s *Sink) Present(ctx context.Context, r sinks.Range) (sinks.Offsets, error
 	if err != nil {
 		return present, err
 	}
-	err = s.lake.lineage(ctx, s.into(t.Name), r, func(offset int64) { present.Add(offset, offset) })
+	doubled := &sinks.DoubledError{Range: r}
+	before := int64(-1)
+	err = s.lake.lineage(ctx, s.into(t.Name), r, func(offset int64) {
+		if offset == before {
+			doubled.Offsets.Add(offset, offset)
+		}
+		present.Add(offset, offset)
+		before = offset
+	})
 	if err != nil {
 		return present, fmt.Errorf("reading what of %v is in %s: %w", r, t.Name, err)
+	}
+	if !doubled.Offsets.Empty() {
+		return present, doubled
 	}
 	return present, nil
 }

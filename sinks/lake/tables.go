@@ -37,6 +37,16 @@ func Tables() []Table {
 	}
 }
 
+// Transform is the version of what makes rows of records. It grows when the same
+// record would make another row than before.
+const Transform = 1
+
+// Compacted says whether a topic is compacted.
+func Compacted(topic string) bool {
+	t, err := tableOf(topic)
+	return err == nil && t.Latest
+}
+
 func tableNames() []string {
 	ts := Tables()
 	names := make([]string, len(ts))

@@ -133,7 +133,7 @@ func refusal(b sinks.Block) error {
 func (m *Memory) confirm(b sinks.Block) error {
 	for i := range b.Records {
 		if m.rows[b.Partition][b.Records[i].Offset] == 0 {
-			return fmt.Errorf("taken for a repeat, but offset %d is not there", b.Records[i].Offset)
+			return sinks.Burned(fmt.Errorf("taken for a repeat, but offset %d is not there", b.Records[i].Offset))
 		}
 	}
 	return nil

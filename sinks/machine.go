@@ -1,0 +1,377 @@
+package sinks
+
+import (
+	"fmt"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/schemas"
+)
+
+// phase is what the machine waits for. The way of a range is
+//
+//	idle → intending → writing → (looking →) (burying →) … → idle
+//
+// where looking follows every doubt: after a claim, a write of unknown outcome,
+// a refusal of a block as a whole, and a name that turned out to be used up.
+type phase uint8
+
+const (
+	// idle: nothing is in hand; everything begun is durable.
+	idle phase = iota
+	// intending: the intent is to be committed.
+	intending
+	// ending: what may still run of earlier writes is to be ended.
+	ending
+	// looking: the store is to be asked what of the range is there.
+	looking
+	// writing: the block is to be written.
+	writing
+	// burying: dead letters are to be published.
+	burying
+)
+
+func (p phase) String() string {
+	return [...]string{"idle", "intending", "ending", "looking", "writing", "burying"}[p]
+}
+
+// machine is the protocol of one claimed partition, without any I/O: it says
+// what is to be done next and is told what came of it. Same answers, same way.
+type machine struct {
+	of        Partition
+	epoch     uint32
+	transform uint32
+	writer    string
+	// intends: intents are committed. Without, nothing but lineage tells a
+	// successor what is there, as it must be where records may disappear from
+	// a range (compacted topics).
+	intends bool
+
+	phase phase
+	// done are the offsets at or above the position that need nothing more:
+	// they are in the store, or buried.
+	done Offsets
+	// verify: the store may take a write for the repeat of one that left
+	// nothing, so an acknowledgement is not enough. Until something was written
+	// and found after a claim or a doubt: a predecessor's unknown write began at
+	// the first record that is missing, later ones do not.
+	verify bool
+
+	// Of the range in hand.
+	records []stream.Record
+	intent  Intent
+	rest    []int     // indexes of records neither done nor refused, in order
+	segment []int     // of rest, what is being written
+	whole   bool      // segment is all of rest: the block has the range's name
+	written bool      // the segment was acknowledged, and is being looked for
+	look    bool      // once the intent is committed, the store is to be asked
+	proven  bool      // something was written and found
+	burnt   int       // how often a name of this range was used up, this time
+	pending []Refusal // their letters are not out
+	taken   bool      // the store has taken a record of the range
+	skipped int       // records of the batch that needed nothing
+}
+
+// begin takes the next range in hand. Records that need nothing more are left
+// out at its beginning, and if nothing remains there is nothing to do.
+func (m *machine) begin(rs []stream.Record) {
+	all := len(rs)
+	for len(rs) > 0 && m.done.Has(rs[0].Offset) {
+		rs = rs[1:]
+	}
+	m.skipped = all - len(rs)
+	if len(rs) == 0 {
+		m.records, m.rest = nil, nil
+		return
+	}
+	first, last := rs[0].Offset, rs[len(rs)-1].Offset
+	m.take(rs, Intent{
+		TopicID: m.of.TopicID, Epoch: m.epoch, First: first, Last: last,
+		Records: len(rs), Rows: len(rs), Bad: -1, Transform: m.transform, Writer: m.writer,
+	})
+	m.skipped += len(rs) - len(m.rest)
+	if m.intends {
+		m.intent.Hash, m.intent.Holes = Hash(rs), holes(rs)
+		m.phase = intending
+		return
+	}
+	m.choose()
+}
+
+// resume takes a predecessor's range in hand, as it was read again. What of it
+// is there has been asked before (found).
+func (m *machine) resume(in Intent, rs []stream.Record) {
+	for first, last := range in.Refused.Runs() {
+		m.done.Add(first, last)
+	}
+	in.Epoch, in.Transform, in.Writer = m.epoch, m.transform, m.writer
+	m.verify = true
+	m.take(rs, in)
+	m.choose()
+}
+
+func (m *machine) take(rs []stream.Record, in Intent) {
+	m.records, m.intent = rs, in
+	m.pending, m.written, m.look, m.proven, m.burnt, m.taken = nil, false, false, false, 0, false
+	m.remain()
+}
+
+// remain finds out what of the range is neither done nor refused. It takes the
+// segment's memory.
+func (m *machine) remain() {
+	m.rest = m.rest[:0]
+	pending := m.pending
+	for i := range m.records {
+		for len(pending) > 0 && pending[0].Index < i {
+			pending = pending[1:]
+		}
+		switch {
+		case len(pending) > 0 && pending[0].Index == i:
+		case m.done.Has(m.records[i].Offset):
+			m.taken = m.taken || !m.intent.Refused.Has(m.records[i].Offset)
+		default:
+			m.rest = append(m.rest, i)
+		}
+	}
+}
+
+// found adds what the store was found to hold.
+func (m *machine) found(present *Offsets) {
+	for first, last := range present.Runs() {
+		m.done.Add(first, last)
+	}
+}
+
+// choose decides what of the rest is written next. Where the store is known to
+// refuse a record, the first of them is searched for by halving, so that one
+// costs as many writes as the number of records has digits in base two; then all
+// that is left is tried at once. A store that has taken nothing yet is asked
+// record by record: perhaps it refuses everything.
+func (m *machine) choose() {
+	if len(m.rest) == 0 {
+		m.finish()
+		return
+	}
+	suspects := 0
+	for suspects < len(m.rest) && m.records[m.rest[suspects]].Offset <= m.intent.Bad {
+		suspects++
+	}
+	m.whole = false
+	switch {
+	case suspects > 0:
+		m.segment = m.rest[:(suspects+1)/2]
+	case m.held() && !m.taken:
+		m.segment = m.rest[:1]
+	default:
+		m.segment, m.whole = m.rest, true
+	}
+	m.phase = writing
+}
+
+// held says that the store has refused records whose letters wait.
+func (m *machine) held() bool {
+	return len(m.pending) > 0 && m.pending[0].Reason == schemas.DeadRefused
+}
+
+// finish ends the range once nothing of it remains but letters.
+func (m *machine) finish() {
+	if len(m.pending) > 0 {
+		m.phase = burying
+		return
+	}
+	m.phase = idle
+}
+
+// settled forgets what lies behind the position: the range ends there.
+func (m *machine) settled(last int64) {
+	m.verify = m.verify && !m.proven
+	m.records, m.rest, m.segment = nil, nil, nil
+	m.done.Forget(last)
+}
+
+// block is what is to be written. The rest of a range has the name of the range,
+// so that whoever writes it, in whichever process, writes it under one name.
+func (m *machine) block() Block {
+	b := Block{Range: m.span(), Epoch: m.epoch, Attempt: m.intent.Attempt}
+	if len(m.segment) == len(m.records) {
+		b.Records = m.records
+		return b
+	}
+	b.Records = make([]stream.Record, len(m.segment))
+	for i, at := range m.segment {
+		b.Records[i] = m.records[at]
+	}
+	if !m.whole {
+		b.First, b.Last = b.Records[0].Offset, b.Records[len(b.Records)-1].Offset
+	}
+	return b
+}
+
+// span is the range in hand.
+func (m *machine) span() Range {
+	return Range{Partition: m.of, First: m.intent.First, Last: m.intent.Last}
+}
+
+// intended: the intent is committed.
+func (m *machine) intended() {
+	if m.look {
+		m.look = false
+		m.phase = looking
+		return
+	}
+	m.choose()
+}
+
+// ended: nothing of an earlier write will arrive any more.
+func (m *machine) ended() { m.phase = looking }
+
+// looked is told what of the range is there. Its error is that of wrote.
+func (m *machine) looked(present *Offsets) error {
+	m.found(present)
+	missing := 0
+	for _, at := range m.segment {
+		if !m.done.Has(m.records[at].Offset) {
+			missing++
+		}
+	}
+	acknowledged := m.written
+	m.written = false
+	m.remain()
+	if acknowledged && missing > 0 {
+		return m.burned(fmt.Errorf("%d acknowledged records are not there", missing))
+	}
+	m.proven = m.proven || acknowledged
+	m.choose()
+	return nil
+}
+
+// wrote is told what came of the block. Its error is that of the write if the
+// range cannot go on at once: a later try goes on from where the machine is.
+func (m *machine) wrote(err error) error {
+	refused, final := Refused(err)
+	switch {
+	case err == nil:
+		m.acknowledged()
+	case IsBurned(err):
+		return m.burned(err)
+	case !final:
+		m.verify, m.written = true, false
+		m.phase = ending
+		return err
+	case len(refused.Records) > 0:
+		m.refuse(refused.Records)
+		m.phase = burying
+	default:
+		return m.refusedWhole(refused)
+	}
+	return nil
+}
+
+func (m *machine) acknowledged() {
+	if m.verify {
+		m.written = true
+		m.phase = looking
+		return
+	}
+	m.taken = true
+	if m.whole {
+		m.done.Add(m.intent.First, m.intent.Last)
+	}
+	for _, at := range m.segment {
+		if !m.whole {
+			m.done.Add(m.records[at].Offset, m.records[at].Offset)
+		}
+	}
+	m.remain()
+	if m.held() {
+		m.phase = burying // the store takes others, so it is the records' fault
+		return
+	}
+	m.choose()
+}
+
+// mostBurned is how many names of one range are tried without a pause.
+const mostBurned = 3
+
+// burned: a name of this attempt was used up by a write that left nothing.
+func (m *machine) burned(why error) error {
+	m.intent.Attempt++
+	m.verify, m.written, m.look = true, false, true
+	m.commit()
+	if m.burnt++; m.burnt > mostBurned {
+		m.burnt = 0
+		return fmt.Errorf("attempt %d: %w", m.intent.Attempt-1, why)
+	}
+	return nil
+}
+
+// commit has the intent committed as it is now.
+func (m *machine) commit() {
+	if m.intends {
+		m.phase = intending
+		return
+	}
+	m.intended()
+}
+
+// refuse notes records of the segment that will never be rows.
+func (m *machine) refuse(rs []Refusal) {
+	m.pending = merge(m.pending, at(rs, m.segment))
+	m.remain()
+}
+
+// refusedWhole is told that the store refuses the block and names no record.
+// Parts of it may have been written: all or nothing holds for each partition of
+// a table.
+func (m *machine) refusedWhole(refused *RefusedError) error {
+	m.intent.Bad = m.records[m.segment[len(m.segment)-1]].Offset
+	if len(m.segment) > 1 {
+		m.look = true
+		m.commit()
+		return nil
+	}
+	m.intent.Bad = -1
+	m.refuse([]Refusal{{Index: 0, Reason: refused.Reason, Err: refused.Unwrap()}})
+	if err := m.drift(); err != nil {
+		return err
+	}
+	if m.taken {
+		m.phase = burying
+		return nil
+	}
+	m.choose()
+	return nil
+}
+
+// mostBuried is how many records may be refused, with not one taken, before it
+// counts as the table's fault. A source that sends a few bad values at once must
+// not block its partition; dead letters for a batch or two of that size can be
+// played again.
+const mostBuried = 100
+
+// drift tells bad records from a bad table. A store that takes no row of a large
+// range has tables that this version does not fit: nobody is helped by dead
+// letters for all of it. What was found out about records is forgotten then.
+func (m *machine) drift() error {
+	if m.taken || !m.intent.Refused.Empty() || len(m.records) <= mostBuried || len(m.pending) <= mostBuried && len(m.rest) > 0 {
+		return nil
+	}
+	first := m.pending[0].Err
+	m.pending, m.intent.Bad, m.phase = nil, -1, ending
+	return fmt.Errorf("the server refuses each row of a range of %d: is its schema that of this version? run `pricelake migrate`: %w", len(m.records), first)
+}
+
+// buried: the letters that waited are out.
+func (m *machine) buried() {
+	for _, f := range m.pending {
+		offset := m.records[f.Index].Offset
+		m.done.Add(offset, offset)
+		m.intent.Refused.Add(offset, offset)
+		m.intent.Rows--
+	}
+	m.pending = nil
+	if len(m.rest) == 0 {
+		m.finish()
+		return
+	}
+	m.commit()
+}
