@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -136,7 +137,7 @@ func (s *Sink) insert(ctx context.Context, b sinks.Block, p *part) (repeat bool,
 // lost.
 func (s *Sink) confirm(ctx context.Context, b sinks.Block) error {
 	present, err := s.Present(ctx, b.Range)
-	if err != nil {
+	if err != nil && !errors.As(err, new(*sinks.DoubledError)) {
 		return err
 	}
 	for i := range b.Records {
