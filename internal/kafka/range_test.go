@@ -305,6 +305,7 @@ func testRangeFencedCommit(t *testing.T, c *cluster) {
 	}
 	f(kerr.UnknownMemberID, 4, 1)
 	f(kerr.IllegalGeneration, 2, 0)
+	f(kerr.RebalanceInProgress, 2, 0)
 }
 
 // testRangeRevokeWaits: a partition does not change hands while a write of it is
