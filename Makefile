@@ -21,7 +21,7 @@ services: ## Apache Kafka, Apicurio Registry and ClickHouse on the usual ports, 
 stop-services: ## what they hold is kept
 	.ci/services stop
 
-life: ## roles stopped, rolled and killed on Apache Kafka; on a machine with nothing else to do
+life: ## roles stopped, rolled and killed on Apache Kafka: TestLife alone; a machine with other work to do fails it
 	CI=true go test -v -timeout 20m -run 'TestLife$$' ./internal/e2e
 
 fuzz: ## every fuzz target for a short while
