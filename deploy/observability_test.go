@@ -62,8 +62,8 @@ func rules(t *testing.T) []rule {
 func TestEveryRuleIsComplete(t *testing.T) {
 	fires, rests := tested(t)
 	all := rules(t)
-	if len(all) != 6 {
-		t.Errorf("%d rules, want the six things worth waking up for", len(all))
+	if len(all) != 7 {
+		t.Errorf("%d rules, want the seven things worth waking up for", len(all))
 	}
 	for _, r := range all {
 		if r.For == "" || !slices.Contains([]string{"page", "ticket"}, r.Labels["severity"]) || r.Annotations["summary"] == "" {

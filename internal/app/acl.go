@@ -13,6 +13,7 @@ import (
 type rights struct {
 	reads, writes []string // topics
 	joins         string   // the consumer group whose member it is
+	audits        string   // the group that elects it for what one process does
 	// transactional is its transactional id, or with a dash at the end what
 	// those begin with.
 	transactional string
@@ -114,6 +115,9 @@ func (r rights) acls(a ACL) []ACL {
 	allow("DescribeConfigs", "topic", r.describes...)
 	if r.joins != "" {
 		allow("Read", "group", r.joins)
+	}
+	if r.audits != "" {
+		allow("Read", "group", r.audits)
 	}
 	allow("Describe", "group", r.looksAt...)
 	if r.transactional != "" {

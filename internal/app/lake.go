@@ -75,7 +75,11 @@ func (a *App) runLake(ctx context.Context) error {
 	loop.Stopped = still.note
 	a.health.Add(lake.Role+" partitions", func(context.Context) error { return still.now() })
 	a.workingUnless(lake.Role, held.now)
-	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })
+	audit := lake.NewAuditMetrics(a.metrics)
+	return both(ctx, calls.run, func(ctx context.Context) error {
+		return both(ctx, func(ctx context.Context) error { return a.audit(ctx, l, audit) },
+			func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })
+	})
 }
 
 // lakeSink makes the sink with a decoder for every topic.

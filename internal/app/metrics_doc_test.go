@@ -135,6 +135,7 @@ func metricsPage(t *testing.T) string {
 			return nil
 		}},
 		{"lake", "", func(r *recorder) error {
+			lake.NewAuditMetrics(r)
 			lake.NewSink(l, lake.Options{Registerer: r, Log: log, Now: time.Now})
 			sinks.NewHandler(sinks.Options{Registerer: r, Log: log})
 			return nil

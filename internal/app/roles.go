@@ -39,7 +39,7 @@ func roles() []role {
 			joins: "pricelake.deduplicator", transactional: "pricelake-deduplicator-"}},
 		{name: "lake", run: (*App).runLake, rights: rights{
 			reads: append(loadedTopics(), switches), writes: []string{letters},
-			joins: lakeGroup}},
+			joins: lakeGroup, audits: auditGroup}},
 		{name: "monitor", run: (*App).runMonitor, patient: true, rights: rights{
 			reads: append(watchedTopics(), switches), describes: watchedTopics(), looksAt: watchedNames()}},
 	}
