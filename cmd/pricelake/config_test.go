@@ -90,7 +90,7 @@ func TestACL(t *testing.T) {
 	want := `: "${KAFKA:?set it to host:port of a broker}" "${ADMIN_CONFIG:?set it to the file with the login of an administrator}"
 
 # normalizer
-kafka-acls.sh --bootstrap-server "$KAFKA" --command-config "$ADMIN_CONFIG" --add --allow-principal 'User:CN=it'\''s normalizer' --operation Read --topic responses.v1 --topic catalog.calls.v1 --topic roles.v1
+kafka-acls.sh --bootstrap-server "$KAFKA" --command-config "$ADMIN_CONFIG" --add --allow-principal 'User:CN=it'\''s normalizer' --operation Read --topic responses.v1 --topic catalog.calls.v1 --topic prices.observed.v1 --topic prices.rejected.v1 --topic deadletters.v1 --topic roles.v1
 kafka-acls.sh --bootstrap-server "$KAFKA" --command-config "$ADMIN_CONFIG" --add --allow-principal 'User:CN=it'\''s normalizer' --operation Write --topic prices.observed.v1 --topic prices.rejected.v1 --topic deadletters.v1
 kafka-acls.sh --bootstrap-server "$KAFKA" --command-config "$ADMIN_CONFIG" --add --allow-principal 'User:CN=it'\''s normalizer' --operation Read --group pricelake.normalizer
 kafka-acls.sh --bootstrap-server "$KAFKA" --command-config "$ADMIN_CONFIG" --add --allow-principal 'User:CN=it'\''s normalizer' --operation Write --resource-pattern-type prefixed --transactional-id pricelake-normalizer-

@@ -36,7 +36,7 @@ const catalogTxn = "pricelake-catalog"
 // ApplyCatalog publishes the difference between cat and the active catalog in
 // one transaction, so that a reader sees all of it or nothing.
 func (a *App) ApplyCatalog(ctx context.Context, cat *catalog.Catalog, opts ApplyOptions) ([]CatalogChange, error) {
-	txn, err := kafka.NewTxn(a.kafkaConfig("catalog"), catalogTxn)
+	txn, err := kafka.NewTxn(a.kafkaConfig("catalog"), catalogTxn, kafka.WithOutputs(schemas.TopicCalls, schemas.TopicInstruments))
 	if err != nil {
 		return nil, err
 	}

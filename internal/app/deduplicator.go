@@ -51,7 +51,7 @@ func (a *App) runDeduplicator(ctx context.Context) error {
 		Failpoints:  a.settings.Failpoints,
 	})
 	defer d.Close()
-	loop := a.transact(dedupe.Role, schemas.TopicObserved)
+	loop := a.transact(dedupe.Role, schemas.TopicObserved, schemas.TopicPrices, schemas.TopicDeadLetters)
 	loop.Gate = gate
 	held := new(opening)
 	a.workingUnless(dedupe.Role, held.now)

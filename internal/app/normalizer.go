@@ -47,19 +47,22 @@ func (a *App) runNormalizer(ctx context.Context) error {
 		Registerer:  a.metrics,
 		Now:         time.Now,
 	})
-	loop := a.transact(normalize.Role, schemas.TopicResponses)
+	loop := a.transact(normalize.Role, schemas.TopicResponses, schemas.TopicObserved, schemas.TopicRejected, schemas.TopicDeadLetters)
 	loop.Gate = gate
 	a.working(normalize.Role)
 	return both(ctx, calls.run, func(ctx context.Context) error { return loop.Run(ctx, stage.Open) })
 }
 
-// transact makes the loop of a processor.
-func (a *App) transact(role, topic string) kafka.Transact {
+// transact makes the loop of a processor, from one topic to others.
+func (a *App) transact(role, topic string, outputs ...string) kafka.Transact {
+	family := fmt.Sprintf("pricelake-%s-", role)
 	return kafka.Transact{
 		Config:          a.kafkaConfig(role),
 		Group:           "pricelake." + role,
 		Topics:          []string{topic},
-		TransactionalID: fmt.Sprintf("pricelake-%s-%s", role, a.settings.Config.Instance),
+		Outputs:         outputs,
+		TransactionalID: family + a.settings.Config.Instance,
+		Family:          family,
 		Sessions:        a.settings.Config.Processor.Sessions,
 		MaxRecords:      a.settings.Config.Processor.MaxRecords,
 	}

@@ -59,7 +59,9 @@ func (a *App) runPoller(ctx context.Context) error {
 		Now:            time.Now,
 	})
 	window := kafka.Window{Config: a.kafkaConfig("poller"), Group: "pricelake.poller", Topic: schemas.TopicRequests,
-		TransactionalID: pollerTxn + a.settings.Config.Instance, InFlight: a.settings.Config.Poller.InFlight, Gate: gate}
+		TransactionalID: pollerTxn + a.settings.Config.Instance,
+		Outputs:         []string{schemas.TopicResponses, schemas.TopicPolls, schemas.TopicDeadLetters},
+		InFlight:        a.settings.Config.Poller.InFlight, Gate: gate}
 	a.working("poller")
 	return both(ctx, calls.run, func(ctx context.Context) error { return window.Run(ctx, p.Handle) })
 }

@@ -21,21 +21,23 @@ type role struct {
 	patient bool
 }
 
-// roles are in the order of the path. Each process reads roles.v1 too.
+// roles are in the order of the path. Each process reads roles.v1 too. Those with
+// transactions may read what they write: brokers tell only readers of a topic
+// which transactions are open in it.
 func roles() []role {
 	const calls, letters, switches = schemas.TopicCalls, schemas.TopicDeadLetters, schemas.TopicRoles
 	return []role{
 		{name: "scheduler", run: (*App).runScheduler, rights: rights{
-			reads: []string{calls, schemas.TopicSchedules, switches}, writes: []string{schemas.TopicRequests, schemas.TopicSchedules},
+			reads: []string{calls, schemas.TopicSchedules, schemas.TopicRequests, switches}, writes: []string{schemas.TopicRequests, schemas.TopicSchedules},
 			joins: schedulerGroup, transactional: "pricelake-scheduler-"}},
 		{name: "poller", run: (*App).runPoller, rights: rights{
-			reads: []string{schemas.TopicRequests, calls, switches}, writes: []string{schemas.TopicResponses, schemas.TopicPolls, letters},
+			reads: []string{schemas.TopicRequests, calls, schemas.TopicResponses, schemas.TopicPolls, letters, switches}, writes: []string{schemas.TopicResponses, schemas.TopicPolls, letters},
 			joins: "pricelake.poller", transactional: pollerTxn}},
 		{name: "normalizer", run: (*App).runNormalizer, rights: rights{
-			reads: []string{schemas.TopicResponses, calls, switches}, writes: []string{schemas.TopicObserved, schemas.TopicRejected, letters},
+			reads: []string{schemas.TopicResponses, calls, schemas.TopicObserved, schemas.TopicRejected, letters, switches}, writes: []string{schemas.TopicObserved, schemas.TopicRejected, letters},
 			joins: "pricelake.normalizer", transactional: "pricelake-normalizer-"}},
 		{name: "deduplicator", run: (*App).runDeduplicator, rights: rights{
-			reads: []string{schemas.TopicObserved, schemas.TopicPrices, switches}, writes: []string{schemas.TopicPrices, letters},
+			reads: []string{schemas.TopicObserved, schemas.TopicPrices, letters, switches}, writes: []string{schemas.TopicPrices, letters},
 			joins: "pricelake.deduplicator", transactional: "pricelake-deduplicator-"}},
 		{name: "lake", run: (*App).runLake, rights: rights{
 			reads: append(loadedTopics(), switches), writes: []string{letters},

@@ -40,7 +40,8 @@ func (a *App) runScheduler(ctx context.Context) error {
 	metrics := scheduler.NewMetrics(a.metrics)
 	points := kafka.TxnPoints{Begun: failpoint.SchedulerTxnBegun, Produced: failpoint.SchedulerProduced, Committed: failpoint.SchedulerCommitted}
 	shard := func(ctx context.Context, p int32) error {
-		txn, err := kafka.NewTxn(a.kafkaConfig("scheduler"), fmt.Sprintf("pricelake-scheduler-%d", p), kafka.WithTxnPoints(points))
+		txn, err := kafka.NewTxn(a.kafkaConfig("scheduler"), fmt.Sprintf("pricelake-scheduler-%d", p), kafka.WithTxnPoints(points),
+			kafka.WithOutputs(schemas.TopicRequests, schemas.TopicSchedules))
 		if err != nil {
 			return err
 		}

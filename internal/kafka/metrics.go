@@ -21,6 +21,7 @@ type metrics struct {
 	restarts *prometheus.CounterVec // group, reason
 	lost     *prometheus.CounterVec // group, topic
 	paused   *prometheus.CounterVec // group, topic
+	hanging  *prometheus.CounterVec // outcome
 	took     *prometheus.HistogramVec
 	// quarantined has a series for each partition that stands still.
 	quarantined *prometheus.GaugeVec // group, topic, partition
@@ -51,6 +52,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		restarts: counter("member_restarts_total", "Times a member left its group and joined anew.", "group", "reason"),
 		lost:     counter("records_expired_total", "Offsets that retention deleted before the group had read them.", "group", "topic"),
 		paused:   counter("partition_pauses_total", "Times a partition's fetching was paused because its queue was full.", "group", "topic"),
+		hanging:  counter("hanging_transactions_total", "Transactions that brokers had left open in some partition after their end, and that this process ended there as decided.", "outcome"),
 		quarantined: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pricelake_kafka_quarantined_partitions",
 			Help: "1 for each partition of this process that stands still until somebody decides how it goes on; the log and `pricelake quarantine ls` say why.",
@@ -87,7 +89,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.records, m.batches, m.commits, m.aborts, m.retries, m.restarts, m.lost, m.paused, m.took, m.quarantined}
+	return []prometheus.Collector{m.records, m.batches, m.commits, m.aborts, m.retries, m.restarts, m.lost, m.paused, m.hanging, m.took, m.quarantined}
 }
 
 // Describe implements prometheus.Collector.

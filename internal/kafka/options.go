@@ -108,7 +108,8 @@ func writerOptions(c Config, compression kgo.CompressionCodec) []kgo.Opt {
 func transactionalOptions(c Config, id string, compression kgo.CompressionCodec) []kgo.Opt {
 	return append(writerOptions(c, compression),
 		kgo.TransactionalID(id),
-		kgo.TransactionTimeout(c.TransactionTimeout),
+		// Hundredths of a second, see noteCommit.
+		kgo.TransactionTimeout(max(c.TransactionTimeout.Truncate(10*time.Millisecond), time.Millisecond)),
 		// After an abort or a fast commit the coordinator may still be writing
 		// markers; ask again soon.
 		kgo.ConcurrentTransactionsBackoff(5*time.Millisecond),

@@ -23,6 +23,12 @@ type Transact struct {
 	// open, instead of waiting for Config.TransactionTimeout. No two processes
 	// that run at the same time may share it.
 	TransactionalID string
+	// Family is how the transactional ids of all processes of the role begin:
+	// what one of them left hanging, the others end. Empty: none but its own.
+	Family string
+	// Outputs are the topics that stages write to, dead letters included. They
+	// are looked through for transactions that hang (see mender).
+	Outputs []string
 	// Sessions is how many transactions are under way at once. A partition
 	// that is slow holds up those of its session only. 0 means 1.
 	Sessions int
@@ -55,6 +61,14 @@ func (t Transact) Run(ctx context.Context, open stream.OpenStage) error {
 		loops[i] = sessionLoop{Transact: t, membership: m, open: open, id: fmt.Sprintf("%s-%d", t.TransactionalID, i)}
 	}
 	var sessions sync.WaitGroup
+	if t.Family != "" {
+		others := loops[0].mender()
+		if err := others.connect(); err != nil {
+			return err
+		}
+		defer others.close()
+		sessions.Go(func() { others.watch(ctx) })
+	}
 	for _, s := range loops {
 		sessions.Go(func() { s.run(ctx) })
 	}

@@ -30,6 +30,7 @@ func (s *session) loop() {
 	if _, _, err := s.client.ProducerID(s.serving); err != nil {
 		s.end(fmt.Errorf("taking over transactional id %q: %w", s.id, err))
 	}
+	s.connector.armed.Store(true)
 	var marks markers
 	for s.serving.Err() == nil {
 		s.heed()

@@ -39,6 +39,18 @@ func (l sessionLoop) serve(ctx context.Context) error {
 		sessionLoop: l, serving: serving, end: end,
 		ready: make(chan struct{}), parts: make(map[stream.TopicPartition]*part),
 	}
+	mender := l.mender()
+	if err := mender.connect(); err != nil {
+		return err
+	}
+	defer mender.close()
+	if err := mender.mend(serving); err != nil {
+		return err
+	}
+	s.connector = &connector{mender: mender, hangs: func(err error) {
+		end(err)
+		cancelClient() // it must not get through later
+	}}
 	txn, err := kgo.NewGroupTransactSession(s.options(clientCtx)...)
 	if err != nil {
 		return fmt.Errorf("starting transactional session %q: %w", l.id, err)
@@ -56,6 +68,10 @@ func (l sessionLoop) serve(ctx context.Context) error {
 	return context.Cause(serving)
 }
 
+func (l sessionLoop) mender() *mender {
+	return &mender{cfg: l.cfg, id: l.id, family: l.Family, outputs: l.Outputs, group: l.group, topics: l.topics, metrics: l.metrics, log: l.log}
+}
+
 // session is one transactional session in progress. Its loop alone polls,
 // handles and ends transactions. The client's callbacks run only while the loop
 // is polling (BlockRebalanceOnPoll), so a stage is never closed under a Handle.
@@ -69,6 +85,8 @@ type session struct {
 	end     context.CancelCauseFunc // ends serving
 	openers sync.WaitGroup
 	fetched fetchedCommits
+	// connector is armed once the transactional id is taken over.
+	connector *connector
 
 	mu       sync.Mutex
 	memberID string
@@ -86,6 +104,7 @@ func (s *session) options(ctx context.Context) []kgo.Opt {
 	opts := append(readerOptions(s.cfg, s.group, s.topics...), transactionalOptions(s.cfg, s.id, hotCompression())...)
 	opts = append(opts, pointHooks(s.cfg.Failpoints)...)
 	return append(opts,
+		s.connector.option(),
 		kgo.WithContext(ctx),
 		kgo.Balancers(assignmentWatch{kgo.CooperativeStickyBalancer(), s.onJoining, s.onSynced}),
 		kgo.OnPartitionsAssigned(s.onAssigned),

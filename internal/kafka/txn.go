@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
@@ -20,8 +21,14 @@ type Txn struct {
 	cfg    Config
 	client *kgo.Client
 	points TxnPoints
+	mender *mender
+	// connector is armed once the id is taken over.
+	connector *connector
+	hung      atomic.Pointer[error] // what hangs, see connector
+	cancel    context.CancelFunc    // of the client
 
 	mu      sync.Mutex // one transaction at a time
+	opened  bool
 	fenced  error
 	doubt   bool  // a transaction may still be open
 	implied *bool // see offsetsImplied; nil: not asked yet
@@ -39,13 +46,20 @@ type TxnPoints struct {
 type TxnOption func(*txnOptions)
 
 type txnOptions struct {
+	outputs     []string
+	group       string          // whose offsets are in the transactions; empty: none
+	topics      []string        // of the group
+	ctx         context.Context // of the client; nil: until Close
 	points      TxnPoints
 	compression kgo.CompressionCodec
-	client      []kgo.Opt
 }
 
 // WithTxnPoints makes the Txn pass failpoints.
 func WithTxnPoints(p TxnPoints) TxnOption { return func(o *txnOptions) { o.points = p } }
+
+// WithOutputs names the topics that are written to. They are looked through for
+// transactions that hang (see mender).
+func WithOutputs(topics ...string) TxnOption { return func(o *txnOptions) { o.outputs = topics } }
 
 // NewTxn returns a Txn; Open takes over the id. Close it.
 func NewTxn(c Config, transactionalID string, options ...TxnOption) (*Txn, error) {
@@ -59,26 +73,56 @@ func NewTxn(c Config, transactionalID string, options ...TxnOption) (*Txn, error
 	for _, set := range options {
 		set(&o)
 	}
-	opts := append(commonOptions(c), transactionalOptions(c, transactionalID, o.compression)...)
-	client, err := kgo.NewClient(append(opts, o.client...)...)
+	metrics, err := newMetrics(c.Registerer)
 	if err != nil {
+		return nil, err
+	}
+	if o.ctx == nil {
+		o.ctx = context.Background()
+	}
+	ctx, cancel := context.WithCancel(o.ctx)
+	t := &Txn{id: transactionalID, cfg: c, points: o.points, cancel: cancel}
+	t.mender = &mender{cfg: c, id: transactionalID, outputs: o.outputs, metrics: metrics, group: o.group, topics: o.topics, log: c.logger()}
+	t.connector = &connector{mender: t.mender, hangs: func(err error) {
+		t.hung.Store(&err)
+		cancel() // it must not get through later
+	}}
+	if err := t.mender.connect(); err != nil {
+		cancel()
+		return nil, err
+	}
+	opts := append(commonOptions(c), transactionalOptions(c, transactionalID, o.compression)...)
+	opts = append(opts, kgo.WithContext(ctx), t.connector.option())
+	if t.client, err = kgo.NewClient(opts...); err != nil {
+		cancel()
+		t.mender.close()
 		return nil, fmt.Errorf("making transactional producer %q: %w", transactionalID, err)
 	}
-	return &Txn{id: transactionalID, cfg: c, client: client, points: o.points}, nil
+	return t, nil
 }
 
 // Open takes over the id: an open transaction of an earlier holder is aborted,
-// and the holder is fenced. Call it before reading what an earlier holder may
-// have written. Publish does it too if need be.
+// and the holder is fenced; one that hangs is ended as it was decided. Call it
+// before reading what an earlier holder may have written. Publish does it too if
+// need be.
 func (t *Txn) Open(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.fenced != nil {
+	return t.open(ctx)
+}
+
+func (t *Txn) open(ctx context.Context) error {
+	if t.fenced != nil || t.opened {
 		return t.fenced
+	}
+	if err := t.mender.mend(ctx); err != nil {
+		return fmt.Errorf("taking over %q: %w", t.id, err)
 	}
 	if _, _, err := t.client.ProducerID(ctx); err != nil {
 		return t.failed("taking over", err)
 	}
+	t.opened = true
+	t.connector.armed.Store(true)
 	return nil
 }
 
@@ -96,11 +140,8 @@ func (t *Txn) Publish(ctx context.Context, rs ...stream.Record) error {
 func (t *Txn) publish(ctx context.Context, rs []stream.Record, add func(context.Context, producerEpoch) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.fenced != nil {
-		return t.fenced
-	}
-	if len(rs) == 0 {
-		return nil
+	if err := t.open(ctx); err != nil || len(rs) == 0 {
+		return err
 	}
 	if err := t.client.BeginTransaction(); err != nil {
 		return t.failed("beginning a transaction of", err)
@@ -188,6 +229,10 @@ func (t *Txn) sound() bool {
 // would take a new epoch and so fence the holder that fenced us.
 func (t *Txn) failed(doing string, err error) error {
 	err = fmt.Errorf("%s %q: %w", doing, t.id, known(err))
+	if hung := t.hung.Load(); hung != nil {
+		// The next holder ends it; it may be the same process.
+		err = fmt.Errorf("%w: %w: %w", ErrFenced, *hung, err)
+	}
 	if errors.Is(err, ErrFenced) {
 		t.fenced = err
 	}
@@ -199,6 +244,8 @@ func (t *Txn) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.client.Close()
+	t.mender.close()
+	t.cancel()
 	if t.fenced == nil {
 		t.fenced = errClosed
 	}

@@ -23,6 +23,8 @@ type Window struct {
 	// TransactionalID names this process among those of the role, as
 	// Transact.TransactionalID does.
 	TransactionalID string
+	// Outputs are as those of Transact.
+	Outputs []string
 	// InFlight bounds the records this process works on at once, and of which it
 	// holds what they brought until that is committed. 0 means 256.
 	InFlight int

@@ -41,10 +41,12 @@ type settlement struct {
 // partitions' at a time, in one transaction after another. Its run alone uses txn.
 type settler struct {
 	membership
-	id    string
-	every time.Duration
-	todo  chan *settlement
-	held  atomic.Int64 // bytes of results that are not committed
+	id string
+	// outputs are Window.Outputs.
+	outputs []string
+	every   time.Duration
+	todo    chan *settlement
+	held    atomic.Int64 // bytes of results that are not committed
 
 	txn        *Txn // nil: the id is to be taken over first
 	clientCtx  context.Context
@@ -52,7 +54,7 @@ type settler struct {
 }
 
 func newSettler(w Window, m membership) *settler {
-	return &settler{membership: m, id: w.TransactionalID, every: w.CommitInterval, todo: make(chan *settlement)}
+	return &settler{membership: m, id: w.TransactionalID, outputs: w.Outputs, every: w.CommitInterval, todo: make(chan *settlement)}
 }
 
 // run serves the workers until ctx ends, and not much longer, whatever the brokers
@@ -116,7 +118,8 @@ func (s *settler) open(ctx context.Context) error {
 		// zstd: what goes through here is mostly answers of APIs, which shrink to
 		// a tenth, and the broker would recompress responses.v1 otherwise.
 		o.compression = kgo.ZstdCompression()
-		o.client = []kgo.Opt{kgo.WithContext(s.clientCtx)}
+		o.ctx = s.clientCtx
+		o.outputs, o.group, o.topics = s.outputs, s.group, s.topics
 	})
 	if err == nil {
 		if err = txn.Open(ctx); err != nil {
