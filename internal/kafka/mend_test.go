@@ -53,7 +53,7 @@ func (c *cluster) ownHangs(t *testing.T, outcome string, end kgo.TransactionEndT
 	c.hang(t, id, out, end)
 	cfg, reg := c.config(t), prometheus.NewRegistry()
 	cfg.Registerer = reg
-	x, err := kafka.NewTxn(cfg, id, out)
+	x, err := kafka.NewTxn(cfg, id, kafka.WithOutputs(out))
 	if err != nil {
 		t.Fatal(err)
 	}
