@@ -109,6 +109,13 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"window drains":                         testWindowDrain,
 		"window while members come and go":      testWindowMembers,
 		"window notes what is finished":         testWindowNotes,
+		"window keeps the notes of others":      testWindowNotesLast,
+		"window under faults":                   testWindowFaults,
+		"window that fails at each step":        testWindowFails,
+		"window when an answer is lost":         testWindowLostAnswer,
+		"window with too large a result":        testWindowTooLarge,
+		"window holds results":                  testWindowHolds,
+		"window after a zombie":                 testWindowZombie,
 		"gate":                                  testGate,
 		"owner":                                 testOwner,
 		"owner whose work fails":                testOwnerFails,
@@ -126,6 +133,7 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"admin":                                 testAdmin,
 		"txn":                                   testTxn,
 		"txn under faults":                      testTxnFaults,
+		"txn after a zombie":                    testTxnZombie,
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
