@@ -116,9 +116,8 @@ and ask the first question in a second terminal:
 		c.migrateCommand(), c.sqlCommand(), c.tailCommand(), c.statusCommand(), c.pauseCommand(), c.resumeCommand(), c.verifyCommand(), c.rebuildCommand(),
 		c.dlqCommand(), c.doctorCommand(), c.engineCommandGroup(), c.aclCommand(), c.configCommand(), c.versionCommand(), c.simulatorCommand(), c.healthcheckCommand(), c.benchCommand(),
 	)
-	for _, cmd := range root.Commands() {
-		wrapUsage(cmd)
-	}
+	root.Args = cobra.ArbitraryArgs // else cobra refuses an unknown command itself, with the status of a failure
+	wrapUsage(root)
 	return root
 }
 
@@ -134,9 +133,14 @@ func wrapUsage(cmd *cobra.Command) {
 		}
 	}
 	if cmd.HasSubCommands() && cmd.Run == nil && cmd.RunE == nil {
+		cmd.SuggestionsMinimumDistance = 2 // letters
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("%q is no command of %s; see `%s --help`", args[0], cmd.CommandPath(), cmd.CommandPath())}
+				hint := ""
+				if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+					hint = fmt.Sprintf("; did you mean %s?", strings.Join(like, ", "))
+				}
+				return usageError{fmt.Errorf("%q is no command of %s%s; see `%s --help`", args[0], cmd.CommandPath(), hint, cmd.CommandPath())}
 			}
 			return cmd.Help()
 		}

@@ -86,17 +86,17 @@ func (a *App) lakeConfig(who lakeAccount) lake.Config {
 	c.Address, c.Database, c.TLS = ch.Addr, ch.Database, secure.TLS(ch.TLS)
 	c.User, c.Password = ch.User, s.ClickHousePassword
 	if ch.Password != "" {
-		c.Secret = s.secret("clickhouse.password", ch.Password)
+		c.Secret, c.Reference = s.secret("clickhouse.password", ch.Password), string(ch.Password)
 	}
 	switch {
 	case who == readerAccount && ch.ReaderUser != "":
 		c.User, c.Account = ch.ReaderUser, "clickhouse.reader_"
-		c.Secret = s.secret("clickhouse.reader_password", ch.ReaderPassword)
+		c.Secret, c.Reference = s.secret("clickhouse.reader_password", ch.ReaderPassword), string(ch.ReaderPassword)
 	case who == readerAccount && s.ReaderUser != "":
-		c.User, c.Password, c.Secret = s.ReaderUser, s.ReaderPassword, nil
+		c.User, c.Password, c.Secret, c.Reference = s.ReaderUser, s.ReaderPassword, nil, ""
 	case who == migratorAccount && ch.MigratorUser != "":
 		c.User, c.Account = ch.MigratorUser, "clickhouse.migrator_"
-		c.Secret = s.secret("clickhouse.migrator_password", ch.MigratorPassword)
+		c.Secret, c.Reference = s.secret("clickhouse.migrator_password", ch.MigratorPassword), string(ch.MigratorPassword)
 	}
 	return c
 }

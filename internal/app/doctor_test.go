@@ -208,7 +208,7 @@ func (r *rig) accountsOff(t *testing.T) {
 	finds(t, d, VerdictFail, "rights", accounts.Reader, "INSERT ON pricelake.prices", "→ give it the rights of deploy/clickhouse")
 	r.config.ClickHouse.User = accounts.Writer
 	d = r.app("wrong").Doctor(t.Context(), DoctorOptions{Timeout: 10 * time.Second, Now: time.Now})
-	finds(t, d, VerdictFail, "clickhouse login", "authentication failed", "→ check clickhouse.user and what clickhouse.password refers to")
+	finds(t, d, VerdictFail, "clickhouse login", "authentication failed", "→ check clickhouse.user and", "clickhouse.password refers")
 }
 
 // Servers that are not there or do not answer are named, each by itself, within

@@ -60,7 +60,7 @@ func TestFormatsSayWhatTheLedgerSays(t *testing.T) {
 	f("/coinbase-exchange/products/BTC-USD/trades?limit=100", 100, "trade", "last", readCoinbaseTrades("BTC-USD"))
 	f("/coinbase-exchange/products/BTC-USDT/trades", 100, "trade", "last", readCoinbaseTrades("BTC-USDT"))
 	f(krakenPath, 3, "ticker", "last", readKrakenTicker)
-	f("/kraken/0/public/Ticker", 13, "ticker", "last", readKrakenTicker)
+	f("/kraken/0/public/Ticker", 14, "ticker", "last", readKrakenTicker)
 	f("/kraken/0/public/Trades?pair=XBTUSD", 100, "trade", "last", readKrakenTrades)
 	f(bookPath, 2, "quote", "none", readBinanceBook)
 	f("/binance/api/v3/ticker/bookTicker?symbol=ETHBTC", 1, "quote", "none", readBinanceBook)

@@ -23,6 +23,7 @@ func krakenProducts() []product {
 	return []product{
 		{symbol: "XXBTZUSD", asked: "XBTUSD", moves: "BTC", level: 64_000_0000000000, tick: 1, text: 5, size: 1_500_000},
 		{symbol: "XXBTZEUR", asked: "XBTEUR", moves: "BTC/EUR", level: 59_000_0000000000, tick: 1, text: 5, size: 1_500_000},
+		{symbol: "XBTCHF", asked: "XBTCHF", moves: "BTC/CHF", level: 56_500_0000000000, tick: 1, text: 5, size: 200_000},
 		{symbol: "XBTUSDT", asked: "XBTUSDT", moves: "BTC", level: 64_020_0000000000, tick: 1, text: 5, size: 500_000},
 		{symbol: "XETHZUSD", asked: "ETHUSD", moves: "ETH", level: 3_100_0000000000, tick: 2, text: 5, size: 30_000_000},
 		{symbol: "XETHZEUR", asked: "ETHEUR", moves: "ETH/EUR", level: 2_860_0000000000, tick: 2, text: 5, size: 20_000_000},

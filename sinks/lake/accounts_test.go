@@ -104,6 +104,9 @@ func TestAccounts(t *testing.T) {
 	t.Run("migrator is refused", func(t *testing.T) { migratorRefused(t, migrator) })
 	t.Run("reader answers", func(t *testing.T) { readerAnswers(t, reader) })
 	t.Run("reader is refused", func(t *testing.T) { readerRefused(t, reader) })
+	t.Run("reader is limited", func(t *testing.T) { readerLimited(t, reader) })
+	t.Run("reader crowds", func(t *testing.T) { readerCrowds(t, reader) })
+	r.operator(t, "SELECT throwIf((SELECT max(max_queries) FROM system.quotas_usage WHERE quota_name = 'pricelake_reader') != 1200, 'no quota')")
 	t.Run("wrong password", func(t *testing.T) {
 		c := writer.config
 		c.Password = "wrong"
@@ -290,10 +293,8 @@ func readerAnswers(t *testing.T, l *Lake) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, statement := range documentedSQL(t, string(text)) {
-		if ask(t, l, statement) == "" {
-			t.Errorf("no row comes of\n%s", statement)
-		}
+	for _, q := range questions(t, string(text)) {
+		q.ask(t, l) // what it is answered, TestCookbook looks at
 	}
 	for _, statement := range []string{
 		// What drivers, Grafana and notebooks ask.

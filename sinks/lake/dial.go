@@ -69,7 +69,7 @@ const alertPacket = "unexpected packet [21]"
 func (l *Lake) explain(err error) error {
 	if hasCode(err, codeAuthenticationFailed) {
 		return secure.Refuse(secure.ErrAuthentication, fmt.Sprintf("ClickHouse at %s refuses the account %q", l.config.Address, l.config.User),
-			fmt.Sprintf("check %suser and what %spassword refers to", l.config.Account, l.config.Account), err)
+			l.loginRemedy(), err)
 	}
 	if explained := l.dialer.Explain(l.config.Address, err); errors.As(explained, new(*secure.Error)) {
 		return explained
@@ -80,6 +80,16 @@ func (l *Lake) explain(err error) error {
 			"if it speaks TLS at this port set clickhouse.tls.enabled to true, if it speaks HTTP take the port of the native protocol", err)
 	}
 	return err
+}
+
+// loginRemedy says which keys to check, and where the password was read.
+func (l *Lake) loginRemedy() string {
+	if l.config.Reference == "" {
+		return fmt.Sprintf("check %suser and what %spassword refers to", l.config.Account, l.config.Account)
+	}
+	return fmt.Sprintf("check %suser and the password in %s, to which %spassword refers: it must be the one that the server knows; "+
+		"of docker-compose.yml's servers all are made anew by `docker compose run --rm secrets renew && docker compose up --wait --force-recreate`",
+		l.config.Account, l.config.Reference, l.config.Account)
 }
 
 // denied says that the account may not do what a person or a migration asked.

@@ -76,7 +76,7 @@ func TestSecret(t *testing.T) {
 	config := DefaultConfig()
 	config.Address, config.Database, config.User = ch.NativeAddr(), embedtest.Database(t), ch.Owner().User
 	config.Secret = func() (string, error) { return password.Load().(string), nil }
-	config.Account = "clickhouse.migrator_"
+	config.Account, config.Reference = "clickhouse.migrator_", "file:/run/secrets/migrator"
 	l, err := Open(config)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestSecret(t *testing.T) {
 	defer l.Close()
 	_, migrating := l.Migrate(t.Context())
 	for _, err := range []error{migrating, l.CheckSettings(t.Context()), l.Ping(t.Context())} {
-		if !errors.Is(err, secure.ErrAuthentication) || !strings.Contains(err.Error(), "clickhouse.migrator_user") || !strings.Contains(err.Error(), "clickhouse.migrator_password") || strings.Contains(err.Error(), "guess") {
+		if !errors.Is(err, secure.ErrAuthentication) || !strings.Contains(err.Error(), "clickhouse.migrator_user") || !strings.Contains(err.Error(), "clickhouse.migrator_password") || !strings.Contains(err.Error(), "file:/run/secrets/migrator") || !strings.Contains(err.Error(), "secrets renew") || strings.Contains(err.Error(), "guess") {
 			t.Errorf("with a wrong password: %v", err)
 		}
 	}

@@ -1,8 +1,8 @@
 package lake
 
 import (
-	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,22 +13,53 @@ import (
 
 const sqlDoc = "../../docs/sql.md"
 
-// fill puts enough into the lake for every example of docs/sql.md to answer.
+// cookbook is the lake that docs/sql.md asks: every answer there was worked out
+// by hand from what stands here.
+func cookbook() []said {
+	at := func(clock string) string { return "2026-01-05 " + clock }
+	btc := said{instrument: "BTC-USD"}
+	kraken := func(time, price, bid, ask string) said {
+		p := btc
+		p.provider, p.kind, p.rate, p.time, p.price, p.bid, p.ask = "kraken", ticker, last, at(time), price, bid, ask
+		return p
+	}
+	coinbase := func(time, price, size string) said {
+		p := btc
+		p.provider, p.kind, p.rate, p.time, p.price, p.size = "coinbase", trade, last, at(time), price, size
+		return p
+	}
+	binance := func(time, bid, ask string) said {
+		p := btc
+		p.provider, p.kind, p.rate, p.time, p.bid, p.ask = "binance", quoted, none, at(time), bid, ask
+		return p
+	}
+	ecb := func(quote, day, price, recorded string, revision int32) said {
+		return said{instrument: "EUR-" + quote, provider: "ecb", kind: fixing, rate: official, price: price, time: day + " 00:00:00", recorded: recorded, revision: revision}
+	}
+	bank := func(rate schemas.RateType, price string) said {
+		return said{instrument: "USD-CZK", provider: "bank", kind: fixing, rate: rate, price: price, time: at("00:00:00"), recorded: at("08:00:00")}
+	}
+	withdrawn := ecb("JPY", "2026-01-02", "1600", "2026-01-03 09:00:00", 1)
+	withdrawn.withdrawn = true
+	return []said{
+		kraken("10:00:05", "90000.1", "90000", "90000.2"), kraken("10:01:10", "90010", "90009.5", "90010.5"), kraken("10:04:30", "89990.5", "89990", "89991"),
+		coinbase("10:00:02", "90000", "0.5"), coinbase("10:00:40", "90020", "0.25"), coinbase("10:03:15", "89980", "1.25"),
+		binance("10:00:01", "89999", "90001"), binance("10:03:00", "89985", "89986"), binance("10:05:00", "90002", "90001"),
+		{instrument: "BTC-EUR", provider: "kraken", kind: ticker, rate: last, price: "76500", time: at("10:04:30"), event: "bitcoin in euros"},
+		{instrument: "ETH-USD", provider: "kraken", kind: ticker, rate: last, price: "3000", time: "2026-01-04 10:00:00"},
+		{instrument: "ETH-USD", provider: "kraken", kind: ticker, rate: last, price: "3150", time: at("10:00:00")},
+		ecb("USD", "2026-01-02", "1.17", "2026-01-02 15:00:00", 0), ecb("USD", "2026-01-02", "1.18", at("09:00:00"), 1), ecb("USD", "2026-01-05", "1.2", at("15:00:00"), 0),
+		ecb("GBP", "2026-01-02", "0.88", "2026-01-02 15:00:00", 0), ecb("GBP", "2026-01-05", "0.8", at("15:00:00"), 0),
+		ecb("JPY", "2026-01-02", "1600", "2026-01-02 15:00:00", 0), withdrawn,
+		bank(schemas.RateBuy, "20.5"), bank(schemas.RateSell, "21.5"),
+	}
+}
+
+// fill makes the lake of the cookbook. Only polls are of today, because the views
+// freshness and gaps look back from now.
 func fill(t *testing.T, l *Lake) {
 	t.Helper()
-	day := time.Now().UTC().Truncate(24 * time.Hour)
-	ago := func(d time.Duration) string {
-		return time.Now().UTC().Add(-d).Truncate(time.Minute).Format(time.DateTime)
-	}
-	date := day.Format(time.DateTime)
-	tell(t, l, 1,
-		said{instrument: "BTC-USD", provider: "kraken", kind: ticker, rate: last, price: "73380.6", bid: "73380.6", ask: "73380.7", time: ago(2 * time.Minute)},
-		said{instrument: "BTC-USD", provider: "coinbase", kind: trade, rate: last, price: "73271.63", size: "2", time: ago(3 * time.Minute)},
-		said{instrument: "BTC-USD", provider: "binance", kind: quoted, rate: none, bid: "73380.6", ask: "73380.7", time: ago(2 * time.Minute)},
-		said{instrument: "EUR-USD", provider: "ecb", kind: fixing, rate: official, price: "1.17", time: date, recorded: date},
-		said{instrument: "EUR-USD", provider: "ecb", kind: fixing, rate: official, price: "1.18", time: date, revision: 1},
-		said{instrument: "EUR-GBP", provider: "ecb", kind: fixing, rate: official, price: "0.87", time: date},
-	)
+	tell(t, l, 1, cookbook()...)
 	s := openSink(t, l)
 	write := func(topic string, offset int64, v any) {
 		t.Helper()
@@ -36,42 +67,110 @@ func fill(t *testing.T, l *Lake) {
 			t.Fatal(err)
 		}
 	}
-	now := time.Now().UTC()
-	write(schemas.TopicCalls, 1, schemas.CallDefined{CallID: "kraken-ticker", Version: "v1", Provider: "kraken", Enabled: true, Schedule: schemas.CallSchedule{EveryMicros: 60_000_000}, DefinedAt: now,
-		Symbols: []schemas.CallSymbol{{Symbol: "XBTUSD", Instrument: "BTC-USD"}}})
+	now := time.Now().UTC().Truncate(time.Minute)
+	write(schemas.TopicCalls, 1, schemas.CallDefined{CallID: "kraken-ticker", Version: "v1", Provider: "kraken", Enabled: true, Redistribution: "no",
+		Schedule: schemas.CallSchedule{EveryMicros: 60_000_000}, DefinedAt: now,
+		Symbols: []schemas.CallSymbol{{Symbol: "XBTUSD", Instrument: "BTC-USD"}, {Symbol: "XBTCHF", Instrument: "BTC-CHF"}}})
+	write(schemas.TopicCalls, 2, schemas.CallDefined{CallID: "ecb-daily", Version: "v1", Provider: "ecb", Enabled: true, Redistribution: "free",
+		Schedule: schemas.CallSchedule{Cron: "5 15 * * 1-5"}, DefinedAt: now, Symbols: []schemas.CallSymbol{{Symbol: "USD", Instrument: "EUR-USD"}}})
 	write(schemas.TopicInstruments, 1, schemas.InstrumentDefined{Instrument: "BTC-USD", AssetClass: "crypto", DefinedAt: now})
-	for i, outcome := range []schemas.PollOutcome{schemas.PollValued, schemas.PollFailed, schemas.PollPartial} {
-		at := now.Add(time.Duration(i-4) * time.Minute)
-		id := schemas.DeriveID("response", fmt.Sprint(i))
-		write(schemas.TopicPolls, int64(i), schemas.PollFinished{CallID: "kraken-ticker", Provider: "kraken", Slot: at, RequestedAt: at, StartedAt: at, FinishedAt: at, Outcome: outcome,
-			Attempts: []schemas.PollAttempt{{Number: 1, StartedAt: at, Status: 429, Outcome: schemas.AttemptRateLimited}, {Number: 2, StartedAt: at, Status: 200, Outcome: schemas.AttemptOK, ResponseID: &id}},
-			Symbols:  []schemas.SymbolOutcome{{Symbol: "XBTUSD", Instrument: "BTC-USD", Outcome: schemas.ValueAbsent}}})
+	ok := schemas.PollAttempt{Status: 200, Outcome: schemas.AttemptOK}
+	limited := schemas.PollAttempt{Status: 429, Outcome: schemas.AttemptRateLimited}
+	broken := schemas.PollAttempt{Status: 500, Outcome: schemas.AttemptStatus, Error: "status 500"}
+	for i, p := range []struct {
+		call, provider string
+		minutesAgo     int
+		outcome        schemas.PollOutcome
+		attempts       []schemas.PollAttempt
+		absent         string
+	}{
+		{"ecb-daily", "ecb", 60, schemas.PollValued, []schemas.PollAttempt{ok}, ""},
+		{"kraken-ticker", "kraken", 12, schemas.PollValued, []schemas.PollAttempt{ok}, ""},
+		{"kraken-ticker", "kraken", 11, schemas.PollFailed, []schemas.PollAttempt{limited, broken}, ""},
+		{"kraken-ticker", "kraken", 10, schemas.PollPartial, []schemas.PollAttempt{ok}, "XBTCHF"},
+		{"kraken-ticker", "kraken", 6, schemas.PollFailed, []schemas.PollAttempt{broken}, ""},
+	} {
+		at := now.Add(-time.Duration(p.minutesAgo) * time.Minute)
+		poll := schemas.PollFinished{CallID: p.call, Provider: p.provider, Slot: at, RequestedAt: at, StartedAt: at, FinishedAt: at, Outcome: p.outcome, Error: p.attempts[len(p.attempts)-1].Error}
+		for n, a := range p.attempts {
+			a.Number, a.StartedAt = int32(n+1), at
+			poll.Attempts = append(poll.Attempts, a)
+		}
+		if p.absent != "" {
+			poll.Symbols = []schemas.SymbolOutcome{{Symbol: p.absent, Instrument: "BTC-CHF", Outcome: schemas.ValueAbsent}}
+		}
+		write(schemas.TopicPolls, int64(i), poll)
 	}
-	write(schemas.TopicResponses, 1, schemas.ResponseReceived{ResponseID: schemas.DeriveID("response"), CallID: "kraken-ticker", Provider: "kraken", Slot: now, RequestedAt: now, FetchedAt: now, Status: 200, Body: []byte(`{"result":{}}`)})
-	write(schemas.TopicRejected, 1, schemas.PriceRejected{Provider: "kraken", CallID: "kraken-ticker", Reason: schemas.RejectBadNumber, Detail: "n/a", Fragment: "{}", FetchedAt: now})
+	write(schemas.TopicResponses, 1, schemas.ResponseReceived{ResponseID: schemas.DeriveID("response", "bitcoin in euros"), CallID: "kraken-ticker", Provider: "kraken", Slot: now, RequestedAt: now, FetchedAt: now,
+		URL: "https://api.example.com/ticker?pair=XBTEUR", Status: 200, Body: []byte(`{"c":["76500"]}`)})
+	write(schemas.TopicRejected, 1, schemas.PriceRejected{Provider: "kraken", CallID: "kraken-ticker", Reason: schemas.RejectBadNumber, Detail: `"n/a" is no number`, Fragment: `{"c":["n/a"]}`, FetchedAt: now})
 	write(schemas.TopicDeadLetters, 1, schemas.DeadLetter{OriginTopic: schemas.TopicRequests, OriginTimestamp: now, Role: "poller", Reason: schemas.DeadAttempts, Error: "status 500", FailedAt: now})
 }
 
-// documentedSQL returns the statements of a document.
-func documentedSQL(t *testing.T, text string) []string {
+// question is an example of docs/sql.md: a statement and the table that answers
+// it, row by row, the names of the columns first.
+type question struct {
+	sql    string
+	answer [][]string
+}
+
+// questions returns the examples of a document.
+func questions(t *testing.T, text string) []question {
 	t.Helper()
-	var all []string
-	for _, block := range regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(text, -1) {
-		for _, statement := range strings.Split(block[1], ";\n") {
-			if strings.TrimSpace(statement) != "" {
-				all = append(all, statement)
+	var all []question
+	for _, m := range regexp.MustCompile("(?s)```sql\n(.*?);\n```\n((?:\\|[^\n]*\\|\n)*)").FindAllStringSubmatch(text, -1) {
+		q := question{sql: m[1]}
+		for i, line := range strings.Split(strings.TrimSpace(m[2]), "\n") {
+			if i == 1 {
+				continue // the rule under the header
 			}
+			cells := strings.Split(strings.Trim(line, "|"), "|")
+			for j := range cells {
+				cells[j] = strings.TrimSpace(cells[j])
+			}
+			q.answer = append(q.answer, cells)
 		}
+		all = append(all, q)
 	}
-	if len(all) < 18 {
-		t.Errorf("only %d examples", len(all))
+	if len(all) < 25 {
+		t.Errorf("only %d questions", len(all))
 	}
 	return all
 }
 
-// Every example of docs/sql.md runs and answers with a row; every table, view and
-// column is described there in the words of its COMMENT.
-func TestDocumentedSQL(t *testing.T) {
+// ask asks a question and returns the answer as docs/sql.md shows it: NULL for
+// null, whole seconds without a fraction.
+func (q question) ask(t *testing.T, l *Lake) [][]string {
+	t.Helper()
+	var got [][]string
+	err := l.Query(t.Context(), q.sql, func(columns []Column) error {
+		var names []string
+		for _, c := range columns {
+			names = append(names, c.Name)
+		}
+		got = append(got, names)
+		return nil
+	}, func(row []*string) error {
+		var cells []string
+		for _, v := range row {
+			if v == nil {
+				cells = append(cells, "NULL")
+				continue
+			}
+			cells = append(cells, strings.TrimSuffix(*v, ".000000"))
+		}
+		got = append(got, cells)
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%s\n%v", q.sql, err)
+	}
+	return got
+}
+
+// Every question of docs/sql.md has the answer that stands below it, of one who
+// may only read as well.
+func TestCookbook(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(sqlDoc)
 	if err != nil {
@@ -79,11 +178,30 @@ func TestDocumentedSQL(t *testing.T) {
 	}
 	l := openLake(t)
 	fill(t, l)
-	for _, statement := range documentedSQL(t, string(text)) {
-		if ask(t, l, statement) == "" {
-			t.Errorf("no row comes of\n%s", statement)
+	for _, q := range questions(t, string(text)) {
+		if got := q.ask(t, l); !reflect.DeepEqual(got, q.answer) {
+			t.Errorf("%s\nis answered by\n%s\nwant\n%s", q.sql, shown(got), shown(q.answer))
 		}
 	}
+}
+
+func shown(rows [][]string) string {
+	var b strings.Builder
+	for _, cells := range rows {
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	}
+	return b.String()
+}
+
+// Every table, view and column is described in docs/sql.md, in the words of its
+// COMMENT.
+func TestDocumentedTables(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(sqlDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := openLake(t)
 	for _, table := range strings.Split(ask(t, l, "SELECT name FROM system.tables WHERE database = currentDatabase() AND name != 'migrations'"), "\n") {
 		if !strings.Contains(string(text), "`"+table+"`") {
 			t.Errorf("%s is not described", table)

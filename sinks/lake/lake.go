@@ -41,8 +41,11 @@ type Config struct {
 	Secret func() (string, error)
 	// Account is how the configuration begins the keys of user and password;
 	// errors name them.
-	Account  string
-	Database string
+	Account string
+	// Reference is where Secret reads the password, such as file:/run/secrets/x;
+	// errors name it.
+	Reference string
+	Database  string
 	// TLS is how the server is recognised.
 	TLS secure.TLS
 	// MaxInserts bounds the INSERTs under way at once, and with them memory: a

@@ -21,18 +21,21 @@ type said struct {
 	event                 string // default: of its own
 }
 
+func (p said) identity() string {
+	if p.event != "" {
+		return p.event
+	}
+	return p.instrument + p.provider + p.time + p.kind.String() + p.rate.String()
+}
+
 // tell writes prices in the order in which they were said.
 func tell(t *testing.T, l *Lake, topic byte, all ...said) {
 	t.Helper()
 	s := openSink(t, l)
 	for i, p := range all {
 		base, quote, _ := strings.Cut(p.instrument, "-")
-		event := p.event
-		if event == "" {
-			event = p.instrument + p.provider + p.time + p.kind.String()
-		}
 		price := schemas.Price{
-			EventID: schemas.DeriveID("test", event), Revision: p.revision, Withdrawn: p.withdrawn,
+			EventID: schemas.DeriveID("test", p.identity()), ResponseID: schemas.DeriveID("response", p.identity()), Revision: p.revision, Withdrawn: p.withdrawn,
 			Provider: p.provider, CallID: p.provider + "-call", Instrument: p.instrument, Base: base, Quote: quote,
 			Kind: p.kind, RateType: p.rate, Price: dec(t, p.price), Bid: dec(t, p.bid), Ask: dec(t, p.ask), Size: dec(t, p.size),
 			EventTime: utc(p.time), EventTimeKind: schemas.TimeSource, RequestedAt: utc(p.time), FetchedAt: utc(p.time),
@@ -186,6 +189,31 @@ func TestFX(t *testing.T) {
 			"USD\t100000.000000000000000001\t80000\t79999.2\t0.8\t1/EUR-USD\t2026-01-05 00:00:00.000000\t43200\n"+
 			"USD\t1\t\\N\t\\N\t\\N\t\t\\N\t\\N\n"+
 			"ZAR\t1\t\\N\t\\N\t\\N\t\t\\N\t\\N",
+	)
+}
+
+// A conversion is exact to the last decimal, and null where it does not fit.
+func TestPricesInIsExact(t *testing.T) {
+	t.Parallel()
+	l := openLake(t)
+	fix := func(instrument, price string) said {
+		return said{instrument: instrument, provider: "ecb", kind: fixing, rate: official, price: price, time: "2026-01-05 00:00:00"}
+	}
+	of := func(instrument, price string) said {
+		return said{instrument: instrument, provider: "kraken", kind: ticker, rate: last, price: price, time: "2026-01-05 12:00:00"}
+	}
+	tell(t, l, 1,
+		fix("EUR-USD", "1.2"), fix("EUR-AAA", "0.333333333333333333"), fix("EUR-BBB", "99999999999999999999.999999999999999999"),
+		of("A-USD", "3150"), of("B-AAA", "1"), of("C-AAA", "0.000000000000000001"), of("D-EUR", "-36.98"), of("E-BBB", "99999999999999999999.999999999999999999"),
+		of("F-EUR", "99999999999999999999.999999999999999999"), of("G-EUR", "1.000000000000000001"),
+	)
+	answers(t, l,
+		"SELECT base, price_in FROM prices_in(currency = 'EUR') WHERE provider = 'kraken' ORDER BY base",
+		"A\t2625\nB\t3.000000000000000003\nC\t0.000000000000000003\nD\t-36.98\nE\t1\nF\t99999999999999999999.999999999999999999\nG\t1.000000000000000001",
+		"SELECT base, price_in FROM prices_in(currency = 'USD') WHERE provider = 'kraken' ORDER BY base",
+		"A\t3150\nB\t3.600000000000000003\nC\t0.000000000000000003\nD\t-44.376\nE\t1.2\nF\t\\N\nG\t1.200000000000000001",
+		"SELECT base, price_in FROM prices_in(currency = 'BBB') WHERE provider = 'kraken' AND base IN ('F', 'G') ORDER BY base",
+		"F\t\\N\nG\t\\N",
 	)
 }
 
