@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/processors"
 	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/schemas/avro"
 	"github.com/pricelake/pricelake/sinks"
 	"github.com/pricelake/pricelake/sinks/lake"
 )
@@ -108,7 +110,7 @@ func (a *App) lakeSink(ctx context.Context, l *lake.Lake, calls *callView) (*lak
 }
 
 func (a *App) lakeDecoders(ctx context.Context) (d lake.Decoders, err error) {
-	if d.Prices, err = sinkDecoder[schemas.Price](ctx, a, schemas.TopicPrices); err != nil {
+	if d.Prices, err = a.priceRows(ctx); err != nil {
 		return d, err
 	}
 	if d.Rejected, err = sinkDecoder[schemas.PriceRejected](ctx, a, schemas.TopicRejected); err != nil {
@@ -137,6 +139,31 @@ func sinkDecoder[T any](ctx context.Context, a *App, topic string) (sinks.Decode
 		return nil, err
 	}
 	return finalDecoder[T]{c, func(err error) error { return sinks.Refuse(schemas.DeadDecode, err) }}, nil
+}
+
+// priceRows reads prices without making any. Until our schema is registered no
+// record has it.
+func (a *App) priceRows(ctx context.Context) (lake.RowReader, error) {
+	if _, err := codec[schemas.Price](ctx, a, schemas.TopicPrices); err != nil {
+		return nil, err
+	}
+	rows, err := avro.NewRows[schemas.Price](schemas.TopicPrices, a.registry)
+	if err != nil {
+		return nil, err
+	}
+	return finalRows{rows}, nil
+}
+
+// finalRows tells the lake that no repetition can make a record readable.
+// Anything else is about a schema or the registry: the topic waits for it.
+type finalRows struct{ lake.RowReader }
+
+func (r finalRows) Read(ctx context.Context, wire []byte, row []schemas.Field) ([]string, error) {
+	unknown, err := r.RowReader.Read(ctx, wire, row)
+	if err != nil && errors.Is(err, avro.ErrBadRecord) {
+		return nil, sinks.Refuse(schemas.DeadDecode, err)
+	}
+	return unknown, err
 }
 
 // lakeFlushes says how each topic's records are cut into blocks.

@@ -146,6 +146,11 @@ func (c *Codec[T]) resolve(ctx context.Context, id int, body []byte) ([]byte, er
 	if err != nil || w.resolved == nil {
 		return body, err
 	}
+	return w.resolve(body, c.reader, id)
+}
+
+// resolve turns a body of the writer with the id into one of the reader.
+func (w *writer) resolve(body []byte, reader *twmb.Schema, id int) ([]byte, error) {
 	if err := w.shape.check(body, genericBudget(len(body))); err != nil {
 		return nil, fmt.Errorf("%w of schema %d: %w", ErrBadRecord, id, err)
 	}
@@ -153,7 +158,7 @@ func (c *Codec[T]) resolve(ctx context.Context, id int, body []byte) ([]byte, er
 	if _, err := w.resolved.Decode(body, &native); err != nil {
 		return nil, fmt.Errorf("%w of schema %d: %w", ErrBadRecord, id, err)
 	}
-	ours, err := c.reader.AppendEncode(nil, native)
+	ours, err := reader.AppendEncode(nil, native)
 	if err != nil {
 		return nil, fmt.Errorf("%w of schema %d: %w", ErrBadRecord, id, err)
 	}

@@ -15,10 +15,15 @@ type shape struct {
 	logical  string
 	size     int      // fixed
 	scale    int      // decimal
-	symbols  int      // enum
+	digits   int      // decimal: its precision
+	symbols  []string // enum
+	other    string   // enum: the symbol for those it does not have, if any
 	fields   []string // names of a record's fields
+	defaults []any    // of a record's fields, as the library gives them; noDefault: none
 	children []*shape // of a record's fields, a union's branches, an array's or a map's elements
 }
+
+type noDefault struct{}
 
 func newShape(text string) (*shape, error) {
 	parsed, err := twmb.Parse(text)
@@ -40,12 +45,17 @@ func growShape(n *twmb.SchemaNode, namespace string, named map[string]*shape) *s
 	} else if known := named[namespace+"."+n.Type]; known != nil {
 		return known
 	}
-	s := &shape{kind: n.Type, name: name, logical: n.LogicalType, size: n.Size, scale: n.Scale, symbols: len(n.Symbols)}
+	s := &shape{kind: n.Type, name: name, logical: n.LogicalType, size: n.Size, scale: n.Scale, digits: n.Precision, symbols: n.Symbols, other: n.EnumDefault}
 	if name != "" {
 		named[name] = s // before the children, who may refer to it
 	}
 	for i := range n.Fields {
 		s.fields = append(s.fields, n.Fields[i].Name)
+		if n.Fields[i].HasDefault {
+			s.defaults = append(s.defaults, n.Fields[i].Default)
+		} else {
+			s.defaults = append(s.defaults, noDefault{})
+		}
 		s.children = append(s.children, growShape(&n.Fields[i].Type, namespace, named))
 	}
 	for i := range n.Branches {
@@ -152,7 +162,7 @@ func (w *walk) number(s *shape) {
 	} else {
 		n = int64(w.readInt())
 	}
-	if s.kind == "enum" && (n < 0 || n >= int64(s.symbols)) {
+	if s.kind == "enum" && (n < 0 || n >= int64(len(s.symbols))) {
 		w.fail(errNotEnum)
 	}
 }

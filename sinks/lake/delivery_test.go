@@ -202,14 +202,21 @@ func TestClaimEndsThePredecessorsInsert(t *testing.T) {
 		settings := l.insertSettings(name)
 		settings["receive_timeout"] = stall
 		ctx := clickhouse.Context(t.Context(), clickhouse.WithQueryID(name), clickhouse.WithSettings(settings))
-		batch, err := l.conn.PrepareBatch(ctx, insertText("prices", parts[0].cols))
+		slot, err := l.inserts.take(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := transfer(batch.Columns(), &parts[0]); err != nil {
+		t.Cleanup(func() { l.inserts.give(slot) })
+		batch, err := slot.conn.PrepareBatch(ctx, insertText("prices", parts[0].cols))
+		if err != nil {
 			t.Fatal(err)
 		}
-		return batch.Send
+		return func() error {
+			if err := slot.send(ctx, &parts[0]); err != nil {
+				return errors.Join(err, batch.Abort())
+			}
+			return batch.Send()
+		}
 	}
 	predecessor, other := start(1, 1), start(11, 60)
 	if got := ask(t, l, "SELECT count() FROM system.processes WHERE query_id LIKE 'lake:"+l.config.Database+":%'"); got != "2" {

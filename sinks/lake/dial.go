@@ -23,11 +23,16 @@ const (
 // there now, and says what to change when server and process do not recognise
 // each other.
 func (l *Lake) dial(ctx context.Context, _ int, options *clickhouse.Options, dial clickhouse.Dial) (clickhouse.DialResult, error) {
+	result, _, err := l.connect(ctx, options, dial)
+	return result, err
+}
+
+// connect is dial that tells the connection under the library's.
+func (l *Lake) connect(ctx context.Context, options *clickhouse.Options, dial clickhouse.Dial) (_ clickhouse.DialResult, conn net.Conn, _ error) {
 	o, err := l.current(options)
 	if err != nil {
-		return clickhouse.DialResult{}, err
+		return clickhouse.DialResult{}, nil, err
 	}
-	var conn net.Conn
 	connect := o.DialContext
 	o.DialContext = func(ctx context.Context, addr string) (_ net.Conn, err error) {
 		conn, err = connect(ctx, addr)
@@ -38,10 +43,10 @@ func (l *Lake) dial(ctx context.Context, _ int, options *clickhouse.Options, dia
 		if conn != nil {
 			_ = conn.Close() // the library leaves it open when the server does not let us in
 		}
-		return result, l.explain(err)
+		return result, nil, l.explain(err)
 	}
 	l.worked.Store(true)
-	return result, nil
+	return result, conn, nil
 }
 
 // current returns the options with what is read for each connection.

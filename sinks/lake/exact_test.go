@@ -54,8 +54,8 @@ func throughTheLake(t *testing.T, numbers []string) (prices, sizes []string) {
 	codec := priceCodec(t)
 	s := openSink(t, l)
 	decoders := jsonDecoders()
-	decoders.Prices = codec
-	s.loaders = decoders.loaders(func(string, string) int32 { return 0 })
+	decoders.Prices = valueRows{codec}
+	s.loaders = decoders.loaders(func(string, string) int32 { return 0 }, nil)
 	b := block(record(t, schemas.TopicPrices, 0, "x"))
 	b.Records = nil
 	for i, text := range numbers {

@@ -1,13 +1,11 @@
 package lake
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2"
 	columns "github.com/ClickHouse/clickhouse-go/v2/lib/column"
 
@@ -23,12 +21,11 @@ func (l *Lake) insert(ctx context.Context, p *part, name string, points *failpoi
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	select {
-	case l.inserts <- struct{}{}:
-		defer func() { <-l.inserts }()
-	case <-ctx.Done():
-		return false, ctx.Err()
+	slot, err := l.inserts.take(ctx)
+	if err != nil {
+		return false, err
 	}
+	defer l.inserts.give(slot)
 	ctx, cancel := context.WithTimeout(ctx, l.config.InsertTimeout)
 	defer cancel()
 	if err := points.Hit(failpoint.LakeInsert); err != nil {
@@ -45,16 +42,20 @@ func (l *Lake) insert(ctx context.Context, p *part, name string, points *failpoi
 				repeat = repeat || e.Name == "DuplicatedInsertedBlocks" && e.Value > 0
 			}
 		}))
-	batch, err := l.conn.PrepareBatch(ctx, insertText(p.table, p.cols))
+	batch, err := slot.conn.PrepareBatch(ctx, insertText(p.table, p.cols))
 	if err != nil {
 		return false, err
 	}
 	// A batch that is not sent must give its connection up; after Send this
 	// does nothing.
 	defer batch.Abort() //nolint:errcheck // the outcome is Send's
-	if err := transfer(batch.Columns(), p); err != nil {
+	if err := matches(batch.Columns(), p); err != nil {
 		return false, err
 	}
+	if err := slot.send(ctx, p); err != nil {
+		return false, err
+	}
+	// The end of the data: the library's own block is empty.
 	if err := errors.Join(batch.Send(), sent); err != nil {
 		return repeat, err
 	}
@@ -75,30 +76,14 @@ func insertText(table string, cols []nativeColumn) string {
 	return b.String()
 }
 
-// transfer copies the columns of a part into those of a batch. Both hold
-// ClickHouse's native format, so a column is copied as bytes and no value passes
-// through an interface, a time.Time or a decimal library on its way.
-func transfer(to []columns.Interface, p *part) error {
-	if len(to) != len(p.cols) {
-		return fmt.Errorf("table %s takes %d columns, this version sends %d: run `pricelake migrate`", p.table, len(to), len(p.cols))
+// matches says whether the server expects the columns that a part has.
+func matches(want []columns.Interface, p *part) error {
+	if len(want) != len(p.cols) {
+		return fmt.Errorf("table %s takes %d columns, this version sends %d: run `pricelake migrate`", p.table, len(want), len(p.cols))
 	}
-	var pipe proto.Buffer
-	var from bytes.Reader
-	reader := proto.NewReader(&from)
 	for i, c := range p.cols {
-		if to[i].Name() != c.name || string(to[i].Type()) != c.typ {
-			return fmt.Errorf("column %s of table %s is a %s, this version sends %s %s: run `pricelake migrate`", to[i].Name(), p.table, to[i].Type(), c.name, c.typ)
-		}
-		pipe.Reset()
-		if d, ok := c.data.(proto.Preparable); ok {
-			if err := d.Prepare(); err != nil {
-				return fmt.Errorf("encoding column %s of table %s: %w", c.name, p.table, err)
-			}
-		}
-		c.data.EncodeColumn(&pipe)
-		from.Reset(pipe.Buf)
-		if err := to[i].Decode(reader, p.rows); err != nil {
-			return fmt.Errorf("copying column %s of table %s: %w", c.name, p.table, err)
+		if want[i].Name() != c.name || string(want[i].Type()) != c.typ {
+			return fmt.Errorf("column %s of table %s is a %s, this version sends %s %s: run `pricelake migrate`", want[i].Name(), p.table, want[i].Type(), c.name, c.typ)
 		}
 	}
 	return nil

@@ -108,7 +108,7 @@ type Lake struct {
 	config  Config
 	options *clickhouse.Options
 	conn    driver.Conn
-	inserts chan struct{} // one element for each INSERT under way
+	inserts *inserters
 	dialer  *secure.Dialer
 	worked  atomic.Bool // a connection was made
 }
@@ -123,7 +123,7 @@ func Open(config Config) (*Lake, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("opening the lake: %w", err)
 	}
-	l := &Lake{config: config, inserts: make(chan struct{}, config.MaxInserts),
+	l := &Lake{config: config, inserts: newInserters(config.MaxInserts),
 		dialer: secure.NewDialer(config.TLS, "clickhouse.tls", config.DialTimeout)}
 	l.options = &clickhouse.Options{
 		Protocol:        clickhouse.Native,
@@ -133,8 +133,8 @@ func Open(config Config) (*Lake, error) {
 		Compression:     &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
 		DialTimeout:     config.DialTimeout,
 		ReadTimeout:     config.InsertTimeout + 10*time.Second,
-		MaxOpenConns:    config.MaxInserts + otherConnections,
-		MaxIdleConns:    config.MaxInserts + otherConnections,
+		MaxOpenConns:    otherConnections,
+		MaxIdleConns:    otherConnections,
 		ConnMaxLifetime: time.Hour,
 		ClientInfo: clickhouse.ClientInfo{Products: []struct{ Name, Version string }{
 			{Name: "pricelake"},
@@ -145,12 +145,19 @@ func Open(config Config) (*Lake, error) {
 		return nil, fmt.Errorf("opening the lake at %s: %w", config.Address, err)
 	}
 	l.conn = conn
+	for range config.MaxInserts {
+		i, err := l.newInserter()
+		if err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		l.inserts.add(i)
+	}
 	return l, nil
 }
 
 // Close closes all connections. What runs on them ends with an error.
 func (l *Lake) Close() error {
-	if err := l.conn.Close(); err != nil {
+	if err := errors.Join(l.conn.Close(), l.inserts.close()); err != nil {
 		return fmt.Errorf("closing the lake: %w", err)
 	}
 	return nil

@@ -60,8 +60,8 @@ func cpu() time.Duration {
 func BenchmarkLoadPrices(b *testing.B) {
 	const rows = 50_000
 	d := jsonDecoders()
-	d.Prices = preparedPrices(b)
-	loader := d.loaders(func(string, string) int32 { return 0 })[schemas.TopicPrices]
+	d.Prices = valueRows{preparedPrices(b)}
+	loader := d.loaders(func(string, string) int32 { return 0 }, nil)[schemas.TopicPrices]
 	blk := preparedBlock(rows, 0)
 	b.ReportAllocs()
 	start := cpu()
@@ -82,8 +82,8 @@ func BenchmarkWritePrices(b *testing.B) {
 	l := openLake(b)
 	s := openSink(b, l)
 	d := jsonDecoders()
-	d.Prices = preparedPrices(b)
-	s.loaders = d.loaders(func(string, string) int32 { return 0 })
+	d.Prices = valueRows{preparedPrices(b)}
+	s.loaders = d.loaders(func(string, string) int32 { return 0 }, nil)
 	b.ReportAllocs()
 	first := int64(0)
 	start := cpu()

@@ -34,8 +34,8 @@ type part struct {
 	month int // as toYYYYMM, 0: the table has no partitions
 	rows  int
 	cols  []nativeColumn
-	// fetched are the times that freshness is measured from.
-	fetched []time.Time
+	// fetched are the times that freshness is measured from, in microseconds.
+	fetched []int64
 	free    func()
 }
 
@@ -82,7 +82,6 @@ func (t *table[T]) load(ctx context.Context, b sinks.Block, base origin) ([]part
 type filling[T any] struct {
 	columns []column[T]
 	rows    int
-	fetched []time.Time
 }
 
 // fill adds the row of v to the filling of its month.
@@ -107,14 +106,11 @@ func (t *table[T]) fill(all map[int]*filling[T], v *T, from *origin) error {
 		f.columns[i].add(v, from)
 	}
 	f.rows++
-	if p, ok := any(v).(*schemas.Price); ok {
-		f.fetched = append(f.fetched, p.FetchedAt)
-	}
 	return nil
 }
 
 func (t *table[T]) part(month int, f *filling[T]) part {
-	p := part{table: t.name, month: month, rows: f.rows, fetched: f.fetched, cols: make([]nativeColumn, len(f.columns))}
+	p := part{table: t.name, month: month, rows: f.rows, cols: make([]nativeColumn, len(f.columns))}
 	for i, c := range f.columns {
 		p.cols[i] = nativeColumn{name: c.name, typ: c.typ, data: c.data}
 	}

@@ -12,6 +12,7 @@ type metrics struct {
 	repeats   *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	freshness prometheus.Histogram
+	unknown   *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -39,7 +40,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400}, // 5 and 30 are goals
 		}),
 	}
-	reg.MustRegister(m.rows, m.failed, m.repeats, m.duration, m.freshness)
+	m.unknown = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pricelake_lake_unknown_fields_total",
+		Help: "Rows whose record has a field that this version does not load, by the field's name.",
+	}, []string{"table", "field"})
+	reg.MustRegister(m.unknown, m.rows, m.failed, m.repeats, m.duration, m.freshness)
 	return m
 }
 
@@ -52,6 +57,13 @@ func (m *metrics) inserted(p *part, now time.Time, took time.Duration, repeat bo
 	}
 	m.rows.WithLabelValues(p.table).Add(float64(p.rows))
 	for _, t := range p.fetched {
-		m.freshness.Observe(now.Sub(t).Seconds())
+		m.freshness.Observe(now.Sub(time.UnixMicro(t)).Seconds())
+	}
+}
+
+// passedOver counts a row whose record has fields that no column takes.
+func (m *metrics) passedOver(table string, fields []string) {
+	for _, field := range fields {
+		m.unknown.WithLabelValues(table, field).Inc()
 	}
 }

@@ -6,38 +6,18 @@ import (
 	"github.com/pricelake/pricelake/schemas"
 )
 
-// prices is the columns of table prices, in the order of its DDL.
-func prices() []column[schemas.Price] {
-	type row = schemas.Price
-	return append([]column[row]{
-		ids("event_id", func(p *row) schemas.ID { return p.EventID }),
-		int32s("revision", func(p *row) int32 { return p.Revision }),
-		bools("withdrawn", func(p *row) bool { return p.Withdrawn }),
-		names("provider", func(p *row) string { return p.Provider }),
-		names("call_id", func(p *row) string { return p.CallID }),
-		names("call_version", func(p *row) string { return p.CallVersion }),
-		names("instrument", func(p *row) string { return p.Instrument }),
-		names("base", func(p *row) string { return p.Base }),
-		names("quote", func(p *row) string { return p.Quote }),
-		enums("kind", func(p *row) schemas.Kind { return p.Kind }),
-		enums("rate_type", func(p *row) schemas.RateType { return p.RateType }),
-		names("session", func(p *row) string { return p.Session }),
-		nullDecimals("price", func(p *row) schemas.NullDecimal { return p.Price }),
-		nullDecimals("bid", func(p *row) schemas.NullDecimal { return p.Bid }),
-		nullDecimals("ask", func(p *row) schemas.NullDecimal { return p.Ask }),
-		nullDecimals("size", func(p *row) schemas.NullDecimal { return p.Size }),
-		times("event_time", func(p *row) time.Time { return p.EventTime }),
-		enums("event_time_kind", func(p *row) schemas.EventTimeKind { return p.EventTimeKind }),
-		nullDates("value_date", func(p *row) *schemas.Date { return p.ValueDate }),
-		nullTimes("published_at", func(p *row) *time.Time { return p.PublishedAt }),
-		times("requested_at", func(p *row) time.Time { return p.RequestedAt }),
-		times("fetched_at", func(p *row) time.Time { return p.FetchedAt }),
-		texts("trade_id", func(p *row) string { return p.TradeID }),
-		int32s("quality", func(p *row) int32 { return int32(p.Quality) }),
-		ids("poll_id", func(p *row) schemas.ID { return p.PollID }),
-		ids("response_id", func(p *row) schemas.ID { return p.ResponseID }),
-		ids("correlation_id", func(p *row) schemas.ID { return p.CorrelationID }),
-	}, origins[row]()...)
+// priceFields is the columns of table prices, in the order of its DDL, which is
+// that of the schema's fields.
+func priceFields() []fieldColumn {
+	return []fieldColumn{
+		idField("event_id"), int32Field("revision"), boolField("withdrawn"), nameField("provider"), nameField("call_id"),
+		nameField("call_version"), nameField("instrument"), nameField("base"), nameField("quote"),
+		enumField[schemas.Kind]("kind"), enumField[schemas.RateType]("rate_type"), nameField("session"),
+		nullDecimalField("price"), nullDecimalField("bid"), nullDecimalField("ask"), nullDecimalField("size"),
+		timeField("event_time"), enumField[schemas.EventTimeKind]("event_time_kind"), nullDateField("value_date"), nullTimeField("published_at"),
+		timeField("requested_at"), timeField("fetched_at"), textField("trade_id"), int32Field("quality"),
+		idField("poll_id"), idField("response_id"), idField("correlation_id"),
+	}
 }
 
 // rejected is the columns of table prices_rejected, in the order of its DDL.

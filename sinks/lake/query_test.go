@@ -115,7 +115,7 @@ func TestBodiesGo(t *testing.T) {
 	s := openSink(t, l)
 	retention := func(callID, _ string) int32 { return map[string]int32{"short": 1, "long": math.MaxInt32}[callID] }
 	d := jsonDecoders()
-	s.loaders = d.loaders(retention)
+	s.loaders = d.loaders(retention, nil)
 	for i, call := range []string{"short", "long", "default"} {
 		r := schemas.ResponseReceived{CallID: call, Slot: utc("2026-01-05 00:00:00"), RequestedAt: utc("2026-01-05 00:00:00"), FetchedAt: utc("2026-01-05 00:00:00"), Body: []byte("{}")}
 		if err := s.Write(t.Context(), block(record(t, schemas.TopicResponses, int64(i), r))); err != nil {

@@ -17,10 +17,10 @@ import (
 func sent() map[string][]nativeColumn {
 	d := jsonDecoders()
 	all := map[string][]nativeColumn{}
-	for _, l := range d.loaders(func(string, string) int32 { return 0 }) {
+	for _, l := range d.loaders(func(string, string) int32 { return 0 }, nil) {
 		switch t := l.(type) {
-		case *table[schemas.Price]:
-			all[t.name] = t.part(0, &filling[schemas.Price]{columns: t.columns()}).cols
+		case *fieldTable:
+			all[t.name] = t.part(0, t.take(), new(origin)).cols
 		case *table[schemas.PriceRejected]:
 			all[t.name] = t.part(0, &filling[schemas.PriceRejected]{columns: t.columns()}).cols
 		case *table[schemas.PollFinished]:

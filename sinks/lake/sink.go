@@ -53,7 +53,11 @@ type Sink struct {
 	metrics *metrics
 	// failpoints are hit around each INSERT.
 	failpoints *failpoint.Set
+	large      chan struct{} // one element for each large block being made or sent
 }
+
+// largeRows is from when on a block is large.
+const largeRows = 5_000
 
 // NewSink returns a sink of the lake and registers its metrics.
 func NewSink(l *Lake, o Options) *Sink {
@@ -61,9 +65,8 @@ func NewSink(l *Lake, o Options) *Sink {
 	if retention == nil {
 		retention = func(string, string) int32 { return 0 }
 	}
-	return &Sink{
+	s := &Sink{
 		lake:    l,
-		loaders: o.Decoders.loaders(retention),
 		cluster: o.Cluster,
 		shadow:  o.Shadow,
 		now:     o.Now,
@@ -71,7 +74,10 @@ func NewSink(l *Lake, o Options) *Sink {
 		metrics: newMetrics(o.Registerer),
 
 		failpoints: o.Failpoints,
+		large:      make(chan struct{}, spareBlocks),
 	}
+	s.loaders = o.Decoders.loaders(retention, s.metrics.passedOver)
+	return s
 }
 
 // Write implements sinks.Writer. A block becomes one INSERT for each partition
@@ -84,6 +90,16 @@ func (s *Sink) Write(ctx context.Context, b sinks.Block) error {
 	loader := s.loaders[b.Topic]
 	if loader == nil {
 		return fmt.Errorf("no table is loaded from topic %q", b.Topic)
+	}
+	if len(b.Records) >= largeRows {
+		// While one is sent the next is made: more would take memory and bring
+		// nothing.
+		select {
+		case s.large <- struct{}{}:
+			defer func() { <-s.large }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	parts, err := loader.load(ctx, b, origin{topicID: b.TopicID, partition: b.Number, epoch: b.Epoch, insertedAt: s.now()})
 	if err != nil {

@@ -31,7 +31,7 @@ func (fromJSON[T]) Decode(_ context.Context, wire []byte, v *T) error {
 
 func jsonDecoders() Decoders {
 	return Decoders{
-		Prices: fromJSON[schemas.Price]{}, Rejected: fromJSON[schemas.PriceRejected]{}, Polls: fromJSON[schemas.PollFinished]{},
+		Prices: valueRows{fromJSON[schemas.Price]{}}, Rejected: fromJSON[schemas.PriceRejected]{}, Polls: fromJSON[schemas.PollFinished]{},
 		Responses: fromJSON[schemas.ResponseReceived]{}, DeadLetters: fromJSON[schemas.DeadLetter]{},
 		Instruments: fromJSON[schemas.InstrumentDefined]{}, Calls: fromJSON[schemas.CallDefined]{},
 	}

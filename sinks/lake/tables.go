@@ -68,7 +68,7 @@ func tableOf(topic string) (Table, error) {
 
 // Decoders read the values of the topics' records.
 type Decoders struct {
-	Prices      sinks.Decoder[schemas.Price]
+	Prices      RowReader // the hot path: no price is made
 	Rejected    sinks.Decoder[schemas.PriceRejected]
 	Polls       sinks.Decoder[schemas.PollFinished]
 	Responses   sinks.Decoder[schemas.ResponseReceived]
@@ -85,10 +85,11 @@ type loader interface {
 	load(ctx context.Context, b sinks.Block, base origin) ([]part, error)
 }
 
-// loaders returns the loader of each topic.
-func (d *Decoders) loaders(retention Retention) map[string]loader {
+// loaders returns the loader of each topic. unknown is told of rows whose record
+// has fields that no column takes.
+func (d *Decoders) loaders(retention Retention, unknown func(table string, fields []string)) map[string]loader {
 	return map[string]loader{
-		schemas.TopicPrices:      newTable("prices", prices, plain(d.Prices), func(p *schemas.Price) time.Time { return p.EventTime }),
+		schemas.TopicPrices:      newFieldTable("prices", priceFields(), d.Prices, "event_time", "fetched_at", unknown),
 		schemas.TopicRejected:    newTable("prices_rejected", rejected, plain(d.Rejected), func(r *schemas.PriceRejected) time.Time { return r.FetchedAt }),
 		schemas.TopicPolls:       newTable("polls", polls, plain(d.Polls), func(p *schemas.PollFinished) time.Time { return p.FinishedAt }),
 		schemas.TopicResponses:   newTable("responses", responses(retention), plain(d.Responses), func(r *schemas.ResponseReceived) time.Time { return r.FetchedAt }),

@@ -1,0 +1,159 @@
+package lake
+
+import (
+	"encoding/binary"
+
+	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/pricelake/pricelake/schemas"
+)
+
+// fieldData is a column that is filled from the fields of records, in the very
+// bytes that go to the server.
+type fieldData interface {
+	data
+	pieces
+	add(f *schemas.Field)
+}
+
+// pieces are the bytes of a column's values, in their order, without a copy.
+type pieces interface {
+	each(emit func([]byte) error) error
+}
+
+// encodePieces is EncodeColumn of a column made of pieces.
+func encodePieces(p pieces, b *proto.Buffer) {
+	_ = p.each(func(piece []byte) error { // appending does not fail
+		b.Buf = append(b.Buf, piece...)
+		return nil
+	})
+}
+
+// fixedData is values of one width, one after the other.
+type fixedData struct {
+	width  int
+	buf    []byte
+	append func(buf []byte, f *schemas.Field) []byte
+}
+
+func (d *fixedData) add(f *schemas.Field)               { d.buf = d.append(d.buf, f) }
+func (d *fixedData) Rows() int                          { return len(d.buf) / d.width }
+func (d *fixedData) Reset()                             { d.buf = d.buf[:0] }
+func (d *fixedData) each(emit func([]byte) error) error { return emit(d.buf) }
+func (d *fixedData) Type() proto.ColumnType             { return proto.ColumnTypeNone }
+func (d *fixedData) EncodeColumn(b *proto.Buffer)       { encodePieces(d, b) }
+func (d *fixedData) WriteColumn(w *proto.Writer)        { w.ChainBuffer(d.EncodeColumn) }
+
+func newInt8() *fixedData {
+	return &fixedData{width: 1, append: func(buf []byte, f *schemas.Field) []byte { return append(buf, byte(f.Int)) }}
+}
+
+func newInt32() *fixedData {
+	return &fixedData{width: 4, append: func(buf []byte, f *schemas.Field) []byte {
+		return binary.LittleEndian.AppendUint32(buf, uint32(f.Int))
+	}}
+}
+
+func newInt64() *fixedData {
+	return &fixedData{width: 8, append: func(buf []byte, f *schemas.Field) []byte {
+		return binary.LittleEndian.AppendUint64(buf, uint64(f.Int))
+	}}
+}
+
+// newUUID is a column of ids: two integers, the high one first.
+func newUUID() *fixedData {
+	return &fixedData{width: 16, append: func(buf []byte, f *schemas.Field) []byte {
+		if len(f.Bytes) != 16 {
+			return append(buf, make([]byte, 16)...)
+		}
+		buf = binary.LittleEndian.AppendUint64(buf, binary.BigEndian.Uint64(f.Bytes))
+		return binary.LittleEndian.AppendUint64(buf, binary.BigEndian.Uint64(f.Bytes[8:]))
+	}}
+}
+
+// newDecimal is a column of decimals: one integer of 128 bits, the low half
+// first.
+func newDecimal() *fixedData {
+	return &fixedData{width: 16, append: func(buf []byte, f *schemas.Field) []byte {
+		if len(f.Bytes) != 16 {
+			return append(buf, make([]byte, 16)...)
+		}
+		buf = binary.LittleEndian.AppendUint64(buf, binary.BigEndian.Uint64(f.Bytes[8:]))
+		return binary.LittleEndian.AppendUint64(buf, binary.BigEndian.Uint64(f.Bytes))
+	}}
+}
+
+// nullData is a column that may be null: a byte for each row that says so, then
+// the values, zero where there is none.
+type nullData struct {
+	mask []byte
+	*fixedData
+}
+
+func (d *nullData) add(f *schemas.Field) {
+	null := byte(0)
+	if f.Null {
+		null = 1
+	}
+	d.mask = append(d.mask, null)
+	d.fixedData.add(f)
+}
+
+func (d *nullData) Reset()                       { d.mask = d.mask[:0]; d.fixedData.Reset() }
+func (d *nullData) EncodeColumn(b *proto.Buffer) { encodePieces(d, b) }
+func (d *nullData) WriteColumn(w *proto.Writer)  { w.ChainBuffer(d.EncodeColumn) }
+func (d *nullData) each(emit func([]byte) error) error {
+	if err := emit(d.mask); err != nil {
+		return err
+	}
+	return d.fixedData.each(emit)
+}
+
+// textData is texts, each after its length.
+type textData struct {
+	rows int
+	buf  []byte
+}
+
+func (d *textData) add(f *schemas.Field) {
+	d.buf = append(binary.AppendUvarint(d.buf, uint64(len(f.Bytes))), f.Bytes...)
+	d.rows++
+}
+
+func (d *textData) Rows() int                          { return d.rows }
+func (d *textData) Reset()                             { d.buf, d.rows = d.buf[:0], 0 }
+func (d *textData) each(emit func([]byte) error) error { return emit(d.buf) }
+func (d *textData) Type() proto.ColumnType             { return proto.ColumnTypeString }
+func (d *textData) EncodeColumn(b *proto.Buffer)       { encodePieces(d, b) }
+func (d *textData) WriteColumn(w *proto.Writer)        { w.ChainBuffer(d.EncodeColumn) }
+
+// constData is one value for all rows.
+type constData struct {
+	value []byte // of one row
+	rows  int
+	page  []byte // the value many times
+}
+
+// pageRows is how many rows constData keeps ready.
+const pageRows = 1024
+
+func (d *constData) set(value []byte, rows int) {
+	d.value, d.rows, d.page = value, rows, d.page[:0]
+	for range min(rows, pageRows) {
+		d.page = append(d.page, value...)
+	}
+}
+
+func (d *constData) Rows() int                    { return d.rows }
+func (d *constData) Reset()                       { d.rows = 0 }
+func (d *constData) Type() proto.ColumnType       { return proto.ColumnTypeNone }
+func (d *constData) EncodeColumn(b *proto.Buffer) { encodePieces(d, b) }
+func (d *constData) WriteColumn(w *proto.Writer)  { w.ChainBuffer(d.EncodeColumn) }
+func (d *constData) each(emit func([]byte) error) error {
+	for left := d.rows; left > 0; left -= pageRows {
+		if err := emit(d.page[:min(left, pageRows)*len(d.value)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,265 @@
+package lake
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks"
+)
+
+// RowReader reads records of a topic field by field; row has an element for each
+// field of our schema, in its order. It is called in parallel. unknown are the
+// fields of the record's writer that our schema does not have. Its errors are
+// those of sinks.Decoder; what a row holds may share wire's memory.
+type RowReader interface {
+	Width() int
+	Read(ctx context.Context, wire []byte, row []schemas.Field) (unknown []string, err error)
+}
+
+// fieldColumn is a column that is filled from a field.
+type fieldColumn struct {
+	name, typ string
+	make      func() fieldData
+	// bounds are what the column holds exactly; both 0: everything.
+	least, most int64
+}
+
+// fieldTable makes rows of records whose fields are plain values and become one
+// column each, the columns of every table's lineage behind them. Nothing is made
+// of a record but bytes in columns: it is for the hottest topics.
+type fieldTable struct {
+	name    string
+	columns []fieldColumn
+	reader  RowReader
+	month   int // column of the time that the table is partitioned by
+	fetched int // column that freshness is measured from
+	unknown func(table string, fields []string)
+	spare   chan *fieldBlock // emptied
+}
+
+// spareBlocks is how many emptied blocks a table keeps: as many as are filled or
+// sent at a time.
+const spareBlocks = 2
+
+func newFieldTable(name string, columns []fieldColumn, reader RowReader, month, fetched string, unknown func(string, []string)) *fieldTable {
+	at := func(column string) int {
+		return slices.IndexFunc(columns, func(c fieldColumn) bool { return c.name == column })
+	}
+	return &fieldTable{name: name, columns: columns, reader: reader, month: at(month), fetched: at(fetched), unknown: unknown,
+		spare: make(chan *fieldBlock, spareBlocks)}
+}
+
+// fieldBlock is the columns of one partition of the table while rows are added.
+type fieldBlock struct {
+	rows     int
+	fields   []fieldData
+	recorded *fixedData
+	offsets  *fixedData
+	// The rest of the lineage is the same in all rows.
+	inserted, topicID, partition, epoch constData
+	fetched                             []int64
+}
+
+func (t *fieldTable) take() *fieldBlock {
+	select {
+	case b := <-t.spare:
+		return b
+	default:
+	}
+	b := &fieldBlock{recorded: newInt64(), offsets: newInt64()}
+	for _, c := range t.columns {
+		b.fields = append(b.fields, c.make())
+	}
+	return b
+}
+
+func (t *fieldTable) free(b *fieldBlock) {
+	for _, d := range b.fields {
+		d.Reset()
+	}
+	b.recorded.Reset()
+	b.offsets.Reset()
+	b.rows, b.fetched = 0, b.fetched[:0]
+	select {
+	case t.spare <- b:
+	default:
+	}
+}
+
+// load implements loader. A record is read and checked as a whole before a
+// column gets anything of it.
+func (t *fieldTable) load(ctx context.Context, b sinks.Block, base origin) ([]part, error) {
+	if want := len(t.columns); t.reader.Width() != want {
+		return nil, fmt.Errorf("table %s has columns for %d fields, records have %d", t.name, want, t.reader.Width())
+	}
+	blocks := map[int]*fieldBlock{}
+	row := make([]schemas.Field, len(t.columns))
+	var refused []sinks.Refusal
+	var block *fieldBlock
+	var month monthSpan
+	for i := range b.Records {
+		r := &b.Records[i]
+		unknown, err := t.reader.Read(ctx, r.Value, row)
+		if err == nil {
+			err = t.check(row)
+		}
+		if err != nil {
+			final, ok := sinks.Refused(err)
+			if !ok {
+				return nil, fmt.Errorf("decoding offset %d of %v: %w", r.Offset, b.Partition, err)
+			}
+			refused = append(refused, sinks.Refusal{Index: i, Reason: final.Reason, Err: err})
+			continue
+		}
+		if len(unknown) > 0 {
+			t.unknown(t.name, unknown)
+		}
+		if at := row[t.month].Int; block == nil || !month.holds(at) {
+			month = monthOf(at)
+			if block = blocks[month.number]; block == nil {
+				block = t.take()
+				blocks[month.number] = block
+			}
+		}
+		block.add(row, r.Timestamp.UnixMicro(), r.Offset, row[t.fetched].Int)
+	}
+	if len(refused) > 0 {
+		for _, block := range blocks {
+			t.free(block)
+		}
+		return nil, sinks.RefuseRecords(refused)
+	}
+	parts := make([]part, 0, len(blocks))
+	for _, month := range slices.Sorted(maps.Keys(blocks)) {
+		parts = append(parts, t.part(month, blocks[month], &base))
+	}
+	return parts, nil
+}
+
+// check refuses a row that a column cannot hold exactly.
+func (t *fieldTable) check(row []schemas.Field) error {
+	for i := range t.columns {
+		c := &t.columns[i]
+		if c.least == c.most || row[i].Null || row[i].Int >= c.least && row[i].Int <= c.most {
+			continue
+		}
+		at := time.UnixMicro(row[i].Int)
+		if c.most == maxDay {
+			at = schemas.Date(row[i].Int).Time()
+		}
+		return sinks.Refuse(schemas.DeadInvalid, fmt.Errorf("%s %s is outside the years 1900 to 2299 that the lake holds", c.name, at.UTC().Format(time.RFC3339)))
+	}
+	return nil
+}
+
+func (b *fieldBlock) add(row []schemas.Field, recorded, offset, fetched int64) {
+	for i, d := range b.fields {
+		d.add(&row[i])
+	}
+	b.recorded.buf = binary.LittleEndian.AppendUint64(b.recorded.buf, uint64(recorded))
+	b.offsets.buf = binary.LittleEndian.AppendUint64(b.offsets.buf, uint64(offset))
+	b.fetched = append(b.fetched, fetched)
+	b.rows++
+}
+
+// part makes the block ready to be sent.
+func (t *fieldTable) part(month int, b *fieldBlock, base *origin) part {
+	p := part{table: t.name, month: month, rows: b.rows, fetched: b.fetched, free: func() { t.free(b) }}
+	for i, c := range t.columns {
+		p.cols = append(p.cols, nativeColumn{name: c.name, typ: c.typ, data: b.fields[i]})
+	}
+	topic := binary.LittleEndian.AppendUint64(nil, binary.BigEndian.Uint64(base.topicID[:]))
+	topic = binary.LittleEndian.AppendUint64(topic, binary.BigEndian.Uint64(base.topicID[8:]))
+	b.inserted.set(binary.LittleEndian.AppendUint64(nil, uint64(base.insertedAt.UnixMicro())), b.rows)
+	b.topicID.set(topic, b.rows)
+	b.partition.set(binary.LittleEndian.AppendUint32(nil, uint32(base.partition)), b.rows)
+	b.epoch.set(binary.LittleEndian.AppendUint32(nil, base.epoch), b.rows)
+	p.cols = append(p.cols,
+		nativeColumn{name: "recorded_at", typ: typeTime, data: b.recorded},
+		nativeColumn{name: "inserted_at", typ: typeTime, data: &b.inserted},
+		nativeColumn{name: "_topic_id", typ: typeUUID, data: &b.topicID},
+		nativeColumn{name: "_partition", typ: typeInt32, data: &b.partition},
+		nativeColumn{name: "_offset", typ: typeInt64, data: b.offsets},
+		nativeColumn{name: "_lake_epoch", typ: typeUInt32, data: &b.epoch})
+	return p
+}
+
+// monthSpan is a month of UTC: the partition of a table.
+type monthSpan struct {
+	number      int // as toYYYYMM
+	first, next int64
+}
+
+// monthOf is the month of a time in microseconds.
+func monthOf(micros int64) monthSpan {
+	year, month, _ := time.UnixMicro(micros).UTC().Date()
+	first := time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+	return monthSpan{number: year*100 + int(month), first: first.UnixMicro(), next: first.AddDate(0, 1, 0).UnixMicro()}
+}
+
+func (m monthSpan) holds(micros int64) bool { return micros >= m.first && micros < m.next }
+
+// The columns of fields, by the types of the lake.
+
+func fieldOf(name, typ string, make func() fieldData) fieldColumn {
+	return fieldColumn{name: name, typ: typ, make: make}
+}
+
+func idField(name string) fieldColumn {
+	return fieldOf(name, typeUUID, func() fieldData { return newUUID() })
+}
+
+func int32Field(name string) fieldColumn {
+	return fieldOf(name, typeInt32, func() fieldData { return newInt32() })
+}
+
+func boolField(name string) fieldColumn {
+	return fieldOf(name, typeBool, func() fieldData { return newInt8() })
+}
+
+func nameField(name string) fieldColumn {
+	return fieldOf(name, typeName, func() fieldData { return newNames() })
+}
+
+func textField(name string) fieldColumn {
+	return fieldOf(name, typeString, func() fieldData { return new(textData) })
+}
+
+func nullDecimalField(name string) fieldColumn {
+	return fieldOf(name, typeNullDecimal, func() fieldData { return &nullData{fixedData: newDecimal()} })
+}
+
+func enumField[E interface {
+	~uint8
+	fmt.Stringer
+}](name string,
+) fieldColumn {
+	symbols := enumOf[E]()
+	c := fieldOf(name, symbols.text, func() fieldData { return newInt8() })
+	c.least, c.most = math.MinInt8, int64(symbols.symbols)-1
+	return c
+}
+
+func timeField(name string) fieldColumn {
+	c := fieldOf(name, typeTime, func() fieldData { return newInt64() })
+	c.least, c.most = minMicros, maxMicros
+	return c
+}
+
+func nullTimeField(name string) fieldColumn {
+	c := timeField(name)
+	c.typ, c.make = typeNullTime, func() fieldData { return &nullData{fixedData: newInt64()} }
+	return c
+}
+
+func nullDateField(name string) fieldColumn {
+	c := fieldOf(name, typeNullDate, func() fieldData { return &nullData{fixedData: newInt32()} })
+	c.least, c.most = minDay, maxDay
+	return c
+}
