@@ -26,6 +26,8 @@ func TestFilesAreOfThisSource(t *testing.T) {
 	for name, render := range map[string]func(string) ([]byte, error){
 		"users.d/pricelake.xml": accounts.UsersXML,
 		"accounts.sql":          accounts.SQL,
+		"rebuilder.xml":         accounts.RebuilderXML,
+		"rebuilder.sql":         accounts.RebuilderSQL,
 	} {
 		want, err := render("pricelake")
 		if err != nil {

@@ -14,12 +14,14 @@ var templates embed.FS
 
 // UsersXML is the file for users.d of a server: accounts, profiles, quotas and
 // grants. The passwords are in a file of their own beside it.
-func UsersXML(database string) ([]byte, error) { return render("users.xml", database) }
+func UsersXML(database string) ([]byte, error) {
+	return render("users.xml", database, All(database)...)
+}
 
 // SQL is the same as statements, for servers that keep users made by SQL.
-func SQL(database string) ([]byte, error) { return render("accounts.sql", database) }
+func SQL(database string) ([]byte, error) { return render("accounts.sql", database, All(database)...) }
 
-func render(name, database string) ([]byte, error) {
+func render(name, database string, accounts ...Account) ([]byte, error) {
 	t, err := template.New(name).Funcs(template.FuncMap{
 		"xml": escapeXML, "variable": Variable, "quoted": quoted,
 	}).ParseFS(templates, "templates/"+name)
@@ -30,7 +32,7 @@ func render(name, database string) ([]byte, error) {
 	data := struct {
 		Database string
 		Accounts []Account
-	}{database, All(database)}
+	}{database, accounts}
 	if err := t.ExecuteTemplate(&out, name, data); err != nil {
 		return nil, fmt.Errorf("preparing %s: %w", name, err)
 	}

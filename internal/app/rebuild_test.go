@@ -77,7 +77,6 @@ type rebuilds struct {
 	*rig
 	app      *App
 	password string
-	topicID  stream.TopicID
 }
 
 // newRebuilds loads events into two partitions and two months.
@@ -265,6 +264,12 @@ func TestRebuildKilled(t *testing.T) {
 	t.Logf("went on to the end in %v", time.Since(began).Round(time.Millisecond))
 	r.wait()
 	t.Logf("a reader asked %d times", stop())
+	began = time.Now()
+	part, err := r.app.Verify(t.Context(), VerifyOptions{Topics: []string{schemas.TopicPrices}, To: int64(events)})
+	if err != nil || !part.OK {
+		t.Errorf("verify: %+v, %v", part, err)
+	}
+	t.Logf("verify of %d offsets took %v", part.Partitions[0].Records+part.Partitions[1].Records, time.Since(began).Round(time.Millisecond))
 	if after := r.ask(fmt.Sprintf(contents, "", "WHERE NOT (_partition IN (0, 1) AND _offset >= "+strconv.Itoa(events/2)+")")); after != before {
 		t.Errorf("the table holds\n%s\nit held\n%s", after, before)
 	}

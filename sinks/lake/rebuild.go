@@ -103,7 +103,7 @@ func (l *Lake) OpenRebuild(ctx context.Context, table string) (*Rebuild, error) 
 		return nil, fmt.Errorf("looking for a rebuild of %s: %w", table, l.denied(err))
 	}
 	defer rows.Close()
-	for rows.Next() {
+	if rows.Next() {
 		var state, plan string
 		r := &Rebuild{lake: l, table: t}
 		if err := rows.Scan(&r.Epoch, &state, &plan); err != nil {
