@@ -16,7 +16,7 @@ import (
 // answers are calls of one kind and what they bring.
 type answers struct {
 	name    string
-	symbols int // prices of an answer
+	symbols int    // prices of an answer
 	mapping string // producers/mapping
 	body    func(answer int64) string
 }

@@ -54,10 +54,11 @@ func (f *fetchedCommits) last() map[stream.TopicPartition]commit {
 // start is where an assignment begins.
 type start struct {
 	commit
-	note note // as committed by Range; metadata is then what its sink noted
-	id   stream.TopicID
-	end  int64 // of the log
-	err  error // the partition cannot be served
+	note      note // as committed by Range; metadata is then what its sink noted
+	committed bool // the group has a position
+	id        stream.TopicID
+	end       int64 // of the log
+	err       error // the partition cannot be served
 }
 
 // resume returns where the client is to read each newly assigned partition on
@@ -120,7 +121,7 @@ func claimStarts(ctx context.Context, s membership, admin *kadm.Client, assigned
 }
 
 func (s membership) startAt(tp stream.TopicPartition, id stream.TopicID, c commit, edge bounds) start {
-	at := start{commit: c, id: id, end: edge.end}
+	at := start{commit: c, committed: c.offset >= 0, id: id, end: edge.end}
 	log := s.cfg.logger().With("group", s.group, "topic", tp.Topic, "partition", tp.Partition)
 	if s.quarantines {
 		if n, ok := parseNote(c.metadata); ok {

@@ -92,6 +92,8 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"transact opens a stage anew":           testTransactReopen,
 		"transact with nothing to publish":      testTransactNothing,
 		"transact after a zombie":               testTransactZombie,
+		"transact when its input is made anew":  testTransactRecreated,
+		"transact when its output is made anew": testTransactOutputRecreated,
 		"range after a zombie":                  testRangeZombie,
 		"range with failing writes":             testRangeFailingWrites,
 		"range while members come and go":       testRangeMembersComeAndGo,

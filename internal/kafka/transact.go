@@ -52,13 +52,14 @@ func (t Transact) Run(ctx context.Context, open stream.OpenStage) error {
 	if err := t.validate(); err != nil {
 		return err
 	}
+	seen := new(topicIDs)
 	loops := make([]sessionLoop, t.Sessions)
 	for i := range loops {
 		m, err := newMembership(t.Config, t.Group, t.Topics...)
 		if err != nil {
 			return err
 		}
-		loops[i] = sessionLoop{Transact: t, membership: m, open: open, id: fmt.Sprintf("%s-%d", t.TransactionalID, i)}
+		loops[i] = sessionLoop{Transact: t, membership: m, open: open, seen: seen, id: fmt.Sprintf("%s-%d", t.TransactionalID, i)}
 	}
 	var sessions sync.WaitGroup
 	if t.Family != "" {

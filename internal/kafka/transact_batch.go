@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pricelake/pricelake/internal/failpoint"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // transact is one transaction: handle, publish, commit. All or nothing (I1).
@@ -119,6 +120,11 @@ func (s *session) publish(ctx context.Context, inputs []*input) string {
 		case <-in.acks.done:
 			if _, err := in.acks.result(); err != nil {
 				s.failed("publish", in.part.TopicPartition, "publishing a batch's output failed; trying again", err)
+				if errors.Is(err, kerr.UnknownTopicID) {
+					// The client stays with the topic it has known. The stages
+					// were opened for that one too.
+					s.end(fmt.Errorf("publishing to a topic of another id: %w: %w", errRecreated, err))
+				}
 				s.rest(in.part)
 				reason = "publish"
 			}

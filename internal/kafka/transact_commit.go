@@ -26,6 +26,7 @@ func (s *session) commit(inputs []*input) bool {
 			// code is one that makes End abort.
 			return fmt.Errorf("committing as another member than polled: %w: %w", errFenced, kerr.UnknownMemberID)
 		}
+		s.mark(req)
 		return nil
 	})
 	committed, err := s.txn.End(guarded, kgo.TryCommit)

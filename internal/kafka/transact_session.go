@@ -21,6 +21,7 @@ type sessionLoop struct {
 	membership
 	open stream.OpenStage
 	id   string // transactional id
+	seen *topicIDs
 }
 
 func (l sessionLoop) run(ctx context.Context) {
@@ -37,7 +38,7 @@ func (l sessionLoop) serve(ctx context.Context) error {
 	defer end(nil)
 	s := &session{
 		sessionLoop: l, serving: serving, end: end,
-		ready: make(chan struct{}), parts: make(map[stream.TopicPartition]*part),
+		ready: make(chan struct{}), parts: make(map[stream.TopicPartition]*part), topicID: make(map[string]stream.TopicID),
 	}
 	mender := l.mender()
 	if err := mender.connect(); err != nil {
@@ -92,6 +93,7 @@ type session struct {
 	memberID string
 	assigned map[string][]int32 // the whole of it, as the group last said
 	parts    map[stream.TopicPartition]*part
+	topicID  map[string]stream.TopicID
 	revoked  bool // partitions went away since the last transaction's end
 	next     time.Time
 	held     bool // fetching is paused by the gate
@@ -252,8 +254,9 @@ func (s *session) claim(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	return s.resume(ctx, s.admin, offsets, s.fetched.last(), func(tp stream.TopicPartition, at start) bool {
 		s.mu.Lock()
 		p := s.parts[tp]
+		s.topicID[tp.Topic] = at.id
 		s.mu.Unlock()
-		if at.err != nil {
+		if at = s.sameTopic(tp, at); at.err != nil {
 			if p != nil {
 				p.progress.stands()
 			}

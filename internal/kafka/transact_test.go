@@ -280,13 +280,18 @@ func transactional(r kmsg.Request) bool {
 	return ok && p.TransactionID != nil
 }
 
-// testTransactLostAnswer: the broker commits a transaction and the answer says
-// that it does not know. The client takes that for an abort; taking its word
-// would handle the records twice.
+// testTransactLostAnswer: the broker commits a transaction, and the answer says
+// that it does not know, or the connection breaks before there is one. The client
+// takes that for an abort; taking its word would handle the records twice.
 func testTransactLostAnswer(t *testing.T, c *cluster) {
 	if c.fake == nil {
 		t.Skip("a real broker cannot be told to fail")
 	}
+	t.Run("unknown", func(t *testing.T) { loseAnswers(t, newFake(t), false) })
+	t.Run("cut", func(t *testing.T) { loseAnswers(t, newFake(t), true) })
+}
+
+func loseAnswers(t *testing.T, c *cluster, cut bool) {
 	in, group := c.topic(t, 1), c.name(t)
 	stage := newCopier(t, c, 1)
 	c.number(t, in, 1, 0, 100)
@@ -305,6 +310,9 @@ func testTransactLostAnswer(t *testing.T, c *cluster) {
 		c.fake.SleepControl(func() { err = applyEndTxn(forward, &again) })
 		if err != nil {
 			t.Errorf("forwarding a commit: %v", err)
+		}
+		if cut {
+			return nil, errors.New("cut"), true
 		}
 		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
 		resp.ErrorCode = kerr.UnknownServerError.Code

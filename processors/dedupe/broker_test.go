@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
@@ -145,5 +146,83 @@ func settle(t *testing.T, log *kafka.Log, partitions, n int) {
 			t.Fatalf("%d prices after a minute, want %d", got, n)
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestOpenWaitsForTheLastOwner: an owner that was killed has left its transaction
+// open. What of it becomes visible is decided later, and the state waits for it.
+func TestOpenWaitsForTheLastOwner(t *testing.T) {
+	for name, commit := range map[string]kgo.TransactionEndTry{"committed": kgo.TryCommit, "aborted": kgo.TryAbort} {
+		t.Run(name, func(t *testing.T) {
+			broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, schemas.TopicObserved, schemas.TopicPrices))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer broker.Close()
+			config := kafka.DefaultConfig()
+			config.Brokers = broker.ListenAddrs()
+			log, err := kafka.NewLog(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer log.Close()
+			owner, err := kgo.NewClient(kgo.SeedBrokers(broker.ListenAddrs()...), kgo.TransactionalID("owner"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer owner.Close()
+			record := func(n int) *kgo.Record {
+				in := input(t, 0, fixing("EUR-USD", n, "1")).Records[0]
+				return &kgo.Record{Topic: schemas.TopicPrices, Key: in.Key, Value: in.Value}
+			}
+			end := func(how kgo.TransactionEndTry) {
+				if err := owner.EndTransaction(t.Context(), how); err != nil {
+					t.Fatal(err)
+				}
+			}
+			begin := func(n int) {
+				if err := owner.BeginTransaction(); err != nil {
+					t.Fatal(err)
+				}
+				if err := owner.ProduceSync(t.Context(), record(n)).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			begin(0)
+			end(kgo.TryCommit)
+			begin(1) // and is killed
+
+			r := newRig(t, 1)
+			r.start()
+			defer r.stop()
+			r.d.config.Log = log
+			opened := make(chan stream.Stage, 1)
+			go func() {
+				s, err := r.d.Open(t.Context(), stream.TopicPartition{Topic: schemas.TopicObserved})
+				if err != nil {
+					t.Error(err)
+				}
+				opened <- s
+			}()
+			select {
+			case <-opened:
+				t.Fatal("the state was opened while nobody knew what the last owner had published")
+			case <-time.After(500 * time.Millisecond):
+			}
+			end(commit)
+			s := <-opened
+			defer mustClose(t, s)
+			out, err := s.Handle(t.Context(), input(t, 0, fixing("EUR-USD", 0, "1"), fixing("EUR-USD", 1, "1"), fixing("EUR-USD", 2, "1")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"EUR-USD 01-02 r0 1", "EUR-USD 01-03 r0 1"}
+			if commit == kgo.TryCommit {
+				want = want[1:]
+			}
+			if got := told(r.prices(out.Records)); !slices.Equal(got, want) {
+				t.Errorf("published %q, want %q", got, want)
+			}
+		})
 	}
 }
