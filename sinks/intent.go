@@ -40,6 +40,10 @@ type Intent struct {
 	// Bad is the offset below or at which the store is known to refuse a record
 	// of those that are neither there nor refused; -1: none is known.
 	Bad int64
+	// From and To are the block in hand of the search for it, and its name: who
+	// goes on with the search finishes that block first, under that name. To is
+	// -1 when the whole range is in hand.
+	From, To int64
 	// Transform is the version of what makes rows of records, Writer who wrote
 	// the intent: for people.
 	Transform uint32
@@ -49,8 +53,8 @@ type Intent struct {
 // Room in the metadata of a commit, of 1 KiB.
 const (
 	intentVersion  = "pl1"
-	maxHolesText   = 200
-	maxRefusedText = 500
+	maxHolesText   = 160
+	maxRefusedText = 440
 	maxWriter      = 64
 )
 
@@ -97,6 +101,9 @@ func (in *Intent) String() string {
 		intentVersion, schemas.ID(in.TopicID), in.Epoch, in.Attempt, in.First, in.Last, in.Records, in.Rows, in.Hash, in.Transform)
 	if in.Bad >= 0 {
 		fmt.Fprintf(&b, " bad=%d", in.Bad)
+	}
+	if in.To >= 0 {
+		fmt.Fprintf(&b, " try=%d-%d", in.From, in.To)
 	}
 	if text, whole := runsText(&in.Holes, in.First, maxHolesText); whole && text != "" {
 		b.WriteString(" holes=" + text)
@@ -179,11 +186,7 @@ func (p *parser) intent() Intent {
 	in.TopicID = stream.TopicID(id)
 	in.Epoch = uint32(p.number("epoch", 10, 32))
 	in.Attempt = int32(p.number("attempt", 10, 31))
-	first, last, ok := strings.Cut(p.word("range"), "-")
-	if !ok {
-		p.check(errors.New("range: want first-last"))
-	}
-	in.First, in.Last = p.offset(first), p.offset(last)
+	in.First, in.Last = p.span("range")
 	in.Records = int(p.number("records", 10, 31))
 	in.Rows = int(p.number("rows", 10, 31))
 	in.Hash = p.number("hash", 16, 64)
@@ -191,6 +194,12 @@ func (p *parser) intent() Intent {
 	in.Bad = -1
 	if _, ok := p.fields["bad"]; ok {
 		in.Bad = int64(p.number("bad", 10, 63))
+	}
+	in.To = -1
+	if _, ok := p.fields["try"]; ok {
+		if in.From, in.To = p.span("try"); in.From < in.First || in.To < in.From || in.To > in.Last {
+			p.check(errors.New("try: not within the range"))
+		}
 	}
 	if in.Last < in.First || in.Records < 1 || in.Rows > in.Records || int64(in.Records-1) > in.Last-in.First || in.Bad > in.Last {
 		p.check(errors.New("the range does not hold its records"))
@@ -229,6 +238,14 @@ func (p *parser) number(name string, base, bits int) uint64 {
 		p.check(fmt.Errorf("%s: %w", name, err))
 	}
 	return n
+}
+
+func (p *parser) span(name string) (first, last int64) {
+	from, to, ok := strings.Cut(p.word(name), "-")
+	if !ok {
+		p.check(fmt.Errorf("%s: want first-last", name))
+	}
+	return p.offset(from), p.offset(to)
 }
 
 func (p *parser) offset(text string) int64 {

@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"fmt"
+	"sort"
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
@@ -61,7 +62,6 @@ type machine struct {
 	intent  Intent
 	rest    []int     // indexes of records neither done nor refused, in order
 	segment []int     // of rest, what is being written
-	whole   bool      // segment is all of rest: the block has the range's name
 	written bool      // the segment was acknowledged, and is being looked for
 	look    bool      // once the intent is committed, the store is to be asked
 	proven  bool      // something was written and found
@@ -86,7 +86,7 @@ func (m *machine) begin(rs []stream.Record) {
 	first, last := rs[0].Offset, rs[len(rs)-1].Offset
 	m.take(rs, Intent{
 		TopicID: m.of.TopicID, Epoch: m.epoch, First: first, Last: last,
-		Records: len(rs), Rows: len(rs), Bad: -1, Transform: m.transform, Writer: m.writer,
+		Records: len(rs), Rows: len(rs), Bad: -1, To: -1, Transform: m.transform, Writer: m.writer,
 	})
 	m.skipped += len(rs) - len(m.rest)
 	if m.intends {
@@ -146,26 +146,53 @@ func (m *machine) found(present *Offsets) {
 // costs as many writes as the number of records has digits in base two; then all
 // that is left is tried at once. A store that has taken nothing yet is asked
 // record by record: perhaps it refuses everything.
+//
+// A block of the search is recorded before it is written, bounds and all: a part
+// of it may arrive, and a successor must not cut what is left of it otherwise, or
+// the rest could arrive late under the old name.
 func (m *machine) choose() {
 	if len(m.rest) == 0 {
 		m.finish()
 		return
 	}
+	m.phase = writing
+	if m.segment = m.within(m.intent.From, m.intent.To); len(m.segment) > 0 {
+		return
+	}
+	m.intent.To = -1
 	suspects := 0
 	for suspects < len(m.rest) && m.records[m.rest[suspects]].Offset <= m.intent.Bad {
 		suspects++
 	}
-	m.whole = false
 	switch {
 	case suspects > 0:
-		m.segment = m.rest[:(suspects+1)/2]
+		m.search((suspects + 1) / 2)
 	case m.held() && !m.taken:
-		m.segment = m.rest[:1]
+		m.search(1)
 	default:
-		m.segment, m.whole = m.rest, true
+		m.segment = m.rest
 	}
-	m.phase = writing
 }
+
+// search takes the first n of the rest in hand.
+func (m *machine) search(n int) {
+	m.intent.From, m.intent.To = m.records[m.rest[0]].Offset, m.records[m.rest[n-1]].Offset
+	m.commit()
+}
+
+// within returns what of the rest lies between two offsets.
+func (m *machine) within(from, to int64) []int {
+	at := func(offset int64) int {
+		return sort.Search(len(m.rest), func(i int) bool { return m.records[m.rest[i]].Offset >= offset })
+	}
+	if to < from {
+		return nil
+	}
+	return m.rest[at(from):at(to+1)]
+}
+
+// whole: the block in hand is all that is left of the range, and has its name.
+func (m *machine) whole() bool { return m.intent.To < 0 }
 
 // held says that the store has refused records whose letters wait.
 func (m *machine) held() bool {
@@ -192,6 +219,9 @@ func (m *machine) settled(last int64) {
 // so that whoever writes it, in whichever process, writes it under one name.
 func (m *machine) block() Block {
 	b := Block{Range: m.span(), Epoch: m.epoch, Attempt: m.intent.Attempt}
+	if !m.whole() {
+		b.First, b.Last = m.intent.From, m.intent.To
+	}
 	if len(m.segment) == len(m.records) {
 		b.Records = m.records
 		return b
@@ -199,9 +229,6 @@ func (m *machine) block() Block {
 	b.Records = make([]stream.Record, len(m.segment))
 	for i, at := range m.segment {
 		b.Records[i] = m.records[at]
-	}
-	if !m.whole {
-		b.First, b.Last = b.Records[0].Offset, b.Records[len(b.Records)-1].Offset
 	}
 	return b
 }
@@ -273,11 +300,11 @@ func (m *machine) acknowledged() {
 		return
 	}
 	m.taken = true
-	if m.whole {
+	if m.whole() {
 		m.done.Add(m.intent.First, m.intent.Last)
 	}
 	for _, at := range m.segment {
-		if !m.whole {
+		if !m.whole() {
 			m.done.Add(m.records[at].Offset, m.records[at].Offset)
 		}
 	}
@@ -323,13 +350,12 @@ func (m *machine) refuse(rs []Refusal) {
 // Parts of it may have been written: all or nothing holds for each partition of
 // a table.
 func (m *machine) refusedWhole(refused *RefusedError) error {
-	m.intent.Bad = m.records[m.segment[len(m.segment)-1]].Offset
 	if len(m.segment) > 1 {
-		m.look = true
-		m.commit()
+		m.intent.Bad, m.intent.To = m.records[m.segment[len(m.segment)-1]].Offset, -1
+		m.phase = looking
 		return nil
 	}
-	m.intent.Bad = -1
+	m.intent.Bad, m.intent.To = -1, -1
 	m.refuse([]Refusal{{Index: 0, Reason: refused.Reason, Err: refused.Unwrap()}})
 	if err := m.drift(); err != nil {
 		return err
@@ -356,7 +382,7 @@ func (m *machine) drift() error {
 		return nil
 	}
 	first := m.pending[0].Err
-	m.pending, m.intent.Bad, m.phase = nil, -1, ending
+	m.pending, m.intent.Bad, m.intent.To, m.phase = nil, -1, -1, ending
 	return fmt.Errorf("the server refuses each row of a range of %d: is its schema that of this version? run `pricelake migrate`: %w", len(m.records), first)
 }
 
@@ -369,9 +395,5 @@ func (m *machine) buried() {
 		m.intent.Rows--
 	}
 	m.pending = nil
-	if len(m.rest) == 0 {
-		m.finish()
-		return
-	}
-	m.commit()
+	m.commit() // or the letters would be written again after a kill
 }

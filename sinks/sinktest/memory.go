@@ -165,3 +165,11 @@ func (m *Memory) Rows(p sinks.Partition) map[int64]int {
 	}
 	return rows
 }
+
+// Forget drops every name the store knows, as a server does that lost its log of
+// them: the rows stay.
+func (m *Memory) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.names = map[name]bool{}
+}

@@ -1,0 +1,251 @@
+package sinks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks"
+	"github.com/pricelake/pricelake/sinks/sinktest"
+)
+
+var (
+	errKilled = errors.New("killed")
+	errFenced = errors.New("the group has gone on")
+)
+
+// simulation is a partition, the group's memory of it and a store that fails,
+// lies, burns names and forgets them, with owners that are killed between any two
+// steps, or freeze with a write on its way that arrives much later.
+type simulation struct {
+	t       *testing.T
+	rng     *rand.Rand
+	m       *sinktest.Memory
+	records []stream.Record
+	values  map[int64]string
+	// frozen: writes may be on their way when their owner ends. forgets: the
+	// store may lose its names. Not both: no protocol survives a store that
+	// takes a write that comes hours later for a new one.
+	frozen, forgets bool
+
+	committed int64
+	metadata  string
+	owner     int
+	onTheWay  []sinks.Block
+	letters   map[string]int
+	kills     int
+	commits   int
+	trace     uint64
+}
+
+func (s *simulation) note(format string, args ...any) {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%x ", s.trace)
+	fmt.Fprintf(h, format, args...)
+	s.trace = h.Sum64()
+}
+
+// killed ends the owner at a step, now and then.
+func (s *simulation) killed(step string) bool {
+	if s.rng.IntN(40) > 0 {
+		return false
+	}
+	s.note("kill at %s", step)
+	s.kills++
+	return true
+}
+
+// owner is what one process sees of the world.
+type owner struct {
+	*simulation
+	number int
+	dead   bool
+}
+
+func (o *owner) Write(ctx context.Context, b sinks.Block) error {
+	if o.dead || o.killed("write") {
+		o.dead = true
+		return errKilled
+	}
+	if o.frozen && o.rng.IntN(30) == 0 {
+		o.note("frozen with %v %d", b.Range, b.Attempt)
+		b.Records = append([]stream.Record(nil), b.Records...)
+		o.onTheWay = append(o.onTheWay, b)
+		o.dead = true
+		return errKilled
+	}
+	if o.forgets && o.rng.IntN(20) == 0 {
+		o.note("names forgotten")
+		o.m.Forget()
+	}
+	err := o.m.Write(ctx, b)
+	o.note("write %v attempt %d of %d: %v", b.Range, b.Attempt, len(b.Records), err)
+	if o.killed("written") {
+		o.dead = true
+		return errKilled
+	}
+	return err
+}
+
+func (o *owner) Present(ctx context.Context, r sinks.Range) (sinks.Offsets, error) {
+	if o.dead || o.killed("present") {
+		o.dead = true
+		return sinks.Offsets{}, errKilled
+	}
+	return o.m.Present(ctx, r)
+}
+
+func (o *owner) Fence(context.Context, sinks.Partition) error { return nil }
+
+func (o *owner) Publish(_ context.Context, rs ...stream.Record) error {
+	if o.dead || o.killed("publish") {
+		o.dead = true
+		return errKilled
+	}
+	for i := range rs {
+		o.letters[string(rs[i].Key)]++
+	}
+	if o.killed("published") {
+		o.dead = true
+		return errKilled
+	}
+	return nil
+}
+
+func (o *owner) intend(_ context.Context, first int64, metadata string) error {
+	if o.dead || o.killed("intend") {
+		o.dead = true
+		return errKilled
+	}
+	if o.number != o.owner {
+		return errFenced
+	}
+	if len(metadata) > 1024 {
+		o.t.Errorf("an intent of %d bytes", len(metadata))
+	}
+	o.commit(first, metadata)
+	if o.killed("intended") {
+		o.dead = true
+		return errKilled
+	}
+	return nil
+}
+
+func (s *simulation) commit(next int64, metadata string) {
+	if next < s.committed {
+		s.t.Errorf("the position went back from %d to %d", s.committed, next)
+	}
+	s.note("commit %d %s", next, metadata)
+	s.commits++
+	s.committed, s.metadata = next, metadata
+}
+
+func (s *simulation) reread(_ context.Context, first, last int64) (rs []stream.Record, err error) {
+	for _, r := range s.records {
+		if r.Offset >= first && r.Offset <= last {
+			rs = append(rs, r)
+		}
+	}
+	return rs, nil
+}
+
+// arrive delivers writes that were on their way.
+func (s *simulation) arrive(all bool) {
+	for len(s.onTheWay) > 0 && (all || s.rng.IntN(3) == 0) {
+		b := s.onTheWay[0]
+		s.onTheWay = s.onTheWay[1:]
+		fault := s.m.Fault
+		s.m.Fault = nil
+		s.note("late %v: %v", b.Range, s.m.Write(s.t.Context(), b))
+		s.m.Fault = fault
+	}
+}
+
+// life is one owner, from its claim to its death or the end of the log.
+func (s *simulation) life() {
+	s.owner++
+	o := &owner{simulation: s, number: s.owner}
+	h := sinks.NewHandler(sinks.Options{
+		Store: o, Publisher: o, Epoch: 1, Writer: fmt.Sprint(s.owner), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+		DeadLetter: func(in *stream.Record, _ schemas.DeadReason, _ error) (stream.Record, error) {
+			return stream.Record{Topic: schemas.TopicDeadLetters, Key: fmt.Append(nil, in.Offset)}, nil
+		},
+	})
+	sink, err := h.Open(s.t.Context(), stream.Claim{
+		TopicPartition: stream.TopicPartition{Topic: topic}, Committed: s.committed, Metadata: s.metadata,
+		Reread: s.reread, Intend: o.intend,
+	})
+	s.note("open: %v", err)
+	if err != nil {
+		return
+	}
+	rest, _ := s.reread(s.t.Context(), s.committed, 1<<40)
+	for len(rest) > 0 {
+		s.arrive(false)
+		n := min(len(rest), 1+s.rng.IntN(12))
+		b := stream.Batch{Topic: topic, Records: rest[:n]}
+		for err := sink.Write(s.t.Context(), b, o.intend); err != nil; err = sink.Write(s.t.Context(), b, o.intend) {
+			s.note("batch: %v", err)
+			if o.dead || s.rng.IntN(8) == 0 {
+				return
+			}
+		}
+		if rest = rest[n:]; len(rest) == 0 || s.rng.IntN(4) == 0 {
+			s.commit(b.Records[n-1].Offset+1, "")
+		}
+	}
+}
+
+func simulate(t *testing.T, seed uint64) *simulation {
+	s := &simulation{t: t, rng: rand.New(rand.NewPCG(seed, 7)), m: sinktest.NewMemory(), letters: map[string]int{}}
+	s.m.Lies = seed%2 == 0
+	s.frozen, s.forgets = seed%4 < 2, seed%4 >= 2
+	s.m.Fault = func(sinks.Block) sinktest.Fault { return sinktest.Fault(max(0, s.rng.IntN(30)-25)) }
+	offsets, values, good := history(s.rng)
+	s.values = values
+	s.records = batch(0, values, offsets...).Records
+	end := offsets[len(offsets)-1] + 1
+	for s.committed < end {
+		s.life()
+	}
+	s.arrive(true)
+	want(t, s.m, 0, good...)
+	if n := len(offsets) - len(good); len(s.letters) != n {
+		t.Errorf("dead letters of %d records, want %d", len(s.letters), n)
+	}
+	return s
+}
+
+// Whoever is killed or frozen wherever, and whatever the store does, each record
+// has one row or a dead letter in the end, and the position never goes back. The
+// same seed is the same story.
+func TestIntentsUnderKills(t *testing.T) {
+	kills, seeds := 0, uint64(6000)
+	if testing.Short() {
+		seeds = 1000
+	}
+	for seed := range seeds {
+		s := simulate(t, seed)
+		kills += s.kills
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+		if seed%100 == 0 {
+			if again := simulate(t, seed); again.trace != s.trace {
+				t.Fatalf("seed %d: two stories", seed)
+			}
+		}
+	}
+	t.Logf("%d stories, %d kills", seeds, kills)
+	if kills < int(seeds) {
+		t.Error("hardly anybody was killed: the test shows little")
+	}
+}
