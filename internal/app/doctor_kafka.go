@@ -10,6 +10,7 @@ import (
 
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks/lake"
 )
 
 const applyTopics = "run `pricelake topics apply`"
@@ -42,6 +43,7 @@ func (d *doctor) kafka(ctx context.Context) {
 		look("topics", acl, d.topics),
 		look("replicas", acl, d.replicas),
 		look("groups", acl, d.groups),
+		look("quarantine", acl, d.quarantine),
 		look("clock", acl, d.brokerClock))
 }
 
@@ -222,6 +224,23 @@ func (d *doctor) groups(ctx context.Context, q question, admin *kafka.Admin) err
 		default:
 			q.warn(group, start, "nobody works for it, %s wait", plural(lag, "offset"))
 		}
+	}
+	return nil
+}
+
+func (d *doctor) quarantine(ctx context.Context, q question, admin *kafka.Admin) error {
+	if !d.about(lake.Role) {
+		return nil
+	}
+	all, err := quarantines(ctx, admin)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		q.fail(fmt.Sprintf("%s[%d]", one.Topic, one.Partition), "docs/runbooks/quarantine.md says what to look at; then `pricelake quarantine release`", "%s", one.Reason)
+	}
+	if len(all) == 0 {
+		q.ok("", "no partition stands still")
 	}
 	return nil
 }

@@ -2,12 +2,16 @@ package app
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
+	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/sinks/lake"
 )
 
 // stillPartitions are the partitions of a role that stand still until somebody
@@ -42,4 +46,77 @@ func (s *stillPartitions) now() error {
 		return cmp.Or(cmp.Compare(x.Topic, y.Topic), cmp.Compare(x.Partition, y.Partition))
 	})[0]
 	return fmt.Errorf("%s stands still until somebody decides how it goes on, see `pricelake quarantine ls`: %w", plural(len(s.why), "partition"), s.why[first])
+}
+
+// Quarantined is a partition that stands still.
+type Quarantined struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	// Committed is the position it stands at, First and End what the log holds.
+	Committed int64  `json:"committed"`
+	First     int64  `json:"first"`
+	End       int64  `json:"end"`
+	Reason    string `json:"reason"`
+}
+
+// Quarantines returns the partitions that stand still until somebody decides how
+// they go on.
+func (a *App) Quarantines(ctx context.Context) ([]Quarantined, error) {
+	admin, err := kafka.NewAdmin(a.kafkaConfig("quarantine"))
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close()
+	return quarantines(ctx, admin)
+}
+
+func quarantines(ctx context.Context, admin *kafka.Admin) ([]Quarantined, error) {
+	var topics []string
+	for _, t := range lake.Tables() {
+		topics = append(topics, t.Topic)
+	}
+	positions, err := admin.Positions(ctx, lakeGroup, topics...)
+	if err != nil {
+		return nil, err
+	}
+	var all []Quarantined
+	for _, p := range positions {
+		if p.Stopped != "" {
+			all = append(all, Quarantined{p.Topic, p.Partition, p.Committed, p.First, p.End, p.Stopped})
+		}
+	}
+	return all, nil
+}
+
+// ReleaseQuarantine lets the lake go on with a partition from an offset, -1 for
+// the first that the log holds. What of the log from there on is in the lake is
+// not written again, so an offset that is too low is never wrong; records below
+// it are never read.
+func (a *App) ReleaseQuarantine(ctx context.Context, tp stream.TopicPartition, next int64) (Quarantined, error) {
+	admin, err := kafka.NewAdmin(a.kafkaConfig("quarantine"))
+	if err != nil {
+		return Quarantined{}, err
+	}
+	defer admin.Close()
+	all, err := quarantines(ctx, admin)
+	if err != nil {
+		return Quarantined{}, err
+	}
+	i := slices.IndexFunc(all, func(q Quarantined) bool { return q.Topic == tp.Topic && q.Partition == tp.Partition })
+	if i < 0 {
+		return Quarantined{}, fmt.Errorf("%s[%d] does not stand still; list those that do with `pricelake quarantine ls`", tp.Topic, tp.Partition)
+	}
+	q := all[i]
+	if next < 0 {
+		next = q.First
+	}
+	if next < q.First || next > q.End {
+		return q, fmt.Errorf("%s[%d] holds the offsets %d to %d: %d is not among them", tp.Topic, tp.Partition, q.First, q.End, next)
+	}
+	err = admin.Release(ctx, lakeGroup, tp, next)
+	if errors.Is(err, kafka.ErrGroupInUse) {
+		return q, fmt.Errorf("stop every process of the role %s first, then release, then start it again: %w", lake.Role, err)
+	}
+	q.Committed = next
+	return q, err
 }

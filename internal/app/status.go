@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -112,6 +113,9 @@ func (a *App) groupStatus(ctx context.Context, s *Status) error {
 			if last == nil || last.Topic != p.Topic {
 				s.Groups = append(s.Groups, GroupStatus{Group: g.group, Topic: p.Topic, Members: len(group.Members)})
 				last = &s.Groups[len(s.Groups)-1]
+			}
+			if p.Stopped != "" {
+				s.Warnings = append(s.Warnings, fmt.Sprintf("%s[%d] stands still for %s, see `pricelake quarantine ls`: %s", p.Topic, p.Partition, g.group, p.Stopped))
 			}
 			last.Partitions++
 			last.Lag += p.Lag()

@@ -114,6 +114,8 @@ type Position struct {
 	// First is the first retained offset, End the high watermark, Stable the
 	// last stable offset: what readers of committed records can see.
 	First, Stable, End int64
+	// Stopped says why a sink stands still at the partition; empty: it does not.
+	Stopped string
 }
 
 // Lag is the number of offsets the group has not settled, markers included.
@@ -148,6 +150,9 @@ func (a *Admin) Positions(ctx context.Context, group string, topics ...string) (
 				return nil, fmt.Errorf("fetching offset of group %q in %s/%d: %w", group, tp.Topic, tp.Partition, known(o.Err))
 			}
 			p.Committed, p.Metadata = o.At, o.Metadata
+			if n, ok := parseNote(o.Metadata); ok {
+				p.Stopped = n.stopped
+			}
 		}
 		positions = append(positions, p)
 	}

@@ -167,7 +167,8 @@ func (at *start) standsStill(tp stream.TopicPartition, edge bounds) *stream.Quar
 		q.First = edge.end
 		q.Reason = fmt.Sprintf("%s %d, below the committed offset %d: brokers lost acknowledged records", stoppedAtEnd, edge.end, at.offset)
 	case strings.Contains(at.note.stopped, stoppedAtEnd):
-		q.First, q.Reason = at.offset, at.note.stopped[strings.Index(at.note.stopped, stoppedAtEnd):]
+		q.Reason = at.note.stopped[strings.Index(at.note.stopped, stoppedAtEnd):]
+		_, _ = fmt.Sscanf(q.Reason, stoppedAtEnd+" %d", &q.First) // as it was written above
 	default:
 		return nil
 	}

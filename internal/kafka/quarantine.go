@@ -7,6 +7,7 @@ import (
 
 	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // quarantined reports whether err is one that a person has to look at, and then
@@ -53,4 +54,26 @@ func (w *rangeWorker) noteID() stream.TopicID {
 		return w.at.note.id
 	}
 	return w.at.id
+}
+
+// ErrGroupInUse says that a group has members, which may commit at any moment.
+var ErrGroupInUse = errors.New("the group has members")
+
+// Release sets the offset that a group goes on from in one partition, and forgets
+// what was noted beside the one before. It fails with ErrGroupInUse while anybody
+// works for the group.
+func (a *Admin) Release(ctx context.Context, group string, tp stream.TopicPartition, next int64) error {
+	g, err := a.Group(ctx, group)
+	if err != nil {
+		return err
+	}
+	if len(g.Members) > 0 {
+		return fmt.Errorf("group %q has %d members: %w", group, len(g.Members), ErrGroupInUse)
+	}
+	offsets := kadm.Offsets{}
+	offsets.Add(kadm.Offset{Topic: tp.Topic, Partition: tp.Partition, At: next, LeaderEpoch: -1})
+	if err := a.admin.CommitAllOffsets(ctx, group, offsets); err != nil {
+		return fmt.Errorf("setting the offset of group %q in %s/%d: %w", group, tp.Topic, tp.Partition, known(err))
+	}
+	return nil
 }
