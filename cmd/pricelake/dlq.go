@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -87,14 +88,17 @@ func (c *cli) dlqShow() *cobra.Command {
 func (c *cli) dlqReplay() *cobra.Command {
 	var all, dryRun bool
 	var filter app.DeadLetterFilter
+	var valueFile string
 	cmd := &cobra.Command{
 		Use:   "replay [ID…]",
 		Short: "Send the original records of dead letters through their topic again",
 		Long: `Appends the original record of each dead letter to the topic it came from, marked
 with the dead letter's id. A replayed poll asks the API again under a poll id
 made from that mark, so replaying one letter twice is one poll. The dead letter
-itself stays. Letters of the lake are refused: their record is in its topic
-still, and sent again it would be there twice.`,
+itself stays. Letters of the lake go to the partition they came from, each only
+once: a second replay, or one after a replay that was killed, finds what was sent
+and leaves it out. --value sends other bytes than the original's: the record as it
+should have been, in the topic's own encoding.`,
 		Example: examples("pricelake dlq replay 8d3f0c1e-…", "pricelake dlq replay --all --call kraken-ticker --dry-run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
@@ -121,12 +125,22 @@ still, and sent again it would be there twice.`,
 					c.out.line("the newest %d only: raise --limit for more", filter.Limit)
 				}
 			}
-			replayed, err := a.ReplayDeadLetters(cmd.Context(), ids, dryRun)
+			var value []byte
+			if valueFile != "" {
+				if value, err = os.ReadFile(valueFile); err != nil {
+					return fmt.Errorf("reading the new value: %w", err)
+				}
+			}
+			replayed, err := a.ReplayDeadLetters(cmd.Context(), ids, value, dryRun)
 			for _, r := range replayed {
 				if c.flags.json {
 					if err := c.out.value(r); err != nil {
 						return err
 					}
+				}
+				if r.Already {
+					c.out.line("%s  %s  was sent before, not again", r.DeadLetterID, r.Topic)
+					continue
 				}
 				c.out.line("%s  %s", r.DeadLetterID, r.Topic)
 			}
@@ -138,6 +152,7 @@ still, and sent again it would be there twice.`,
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every dead letter that the filters leave")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent")
+	cmd.Flags().StringVar(&valueFile, "value", "", "a file with the value to send in place of the original's")
 	cmd.Flags().StringVar(&filter.Role, "role", "", "only of this role")
 	cmd.Flags().StringVar(&filter.CallID, "call", "", "only of this call")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 1000, "at most so many")

@@ -45,8 +45,11 @@ func tools() []tool {
 		{"reader", "`status`, `verify`, `doctor`, `tail`, `catalog ls`, `dlq ls|show`", rights{
 			reads: TopicNames(), describes: TopicNames(), looksAt: watchedNames(), brokers: true,
 		}},
-		{"operator", "`dlq replay`, `pause`, `resume`", rights{
-			reads: []string{schemas.TopicDeadLetters, schemas.TopicRoles}, writes: []string{schemas.TopicRequests, schemas.TopicResponses, schemas.TopicObserved, schemas.TopicRoles},
+		{"operator", "`dlq replay`, `quarantine`, `pause`, `resume`", rights{
+			reads:         []string{schemas.TopicDeadLetters, schemas.TopicRoles, schemas.TopicPrices, schemas.TopicRejected, schemas.TopicPolls, schemas.TopicResponses, schemas.TopicInstruments, schemas.TopicCalls},
+			writes:        []string{schemas.TopicRequests, schemas.TopicResponses, schemas.TopicObserved, schemas.TopicRoles, schemas.TopicPrices, schemas.TopicRejected, schemas.TopicPolls},
+			joins:         lakeGroup, // whose offset `quarantine release` sets
+			transactional: replayID,
 		}},
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/producers/poller"
 	"github.com/pricelake/pricelake/schemas"
-	"github.com/pricelake/pricelake/sinks/lake"
 )
 
 // memoryLog is a topic of two partitions in memory.
@@ -262,14 +261,5 @@ func TestOriginalMarksTheReplay(t *testing.T) {
 	}
 	if len(keys) != 3 || keys[0] != "a" || keys[1] != "b" || string(r.Header(poller.HeaderReplayOf)) != d.DeadLetterID.String() {
 		t.Errorf("headers %v, replay of %q", keys, r.Header(poller.HeaderReplayOf))
-	}
-}
-
-func TestLettersOfTheLakeAreNotReplayed(t *testing.T) {
-	if err := replayable(&schemas.DeadLetter{Role: lake.Role, OriginTopic: schemas.TopicPrices}); err == nil {
-		t.Error("a record would be in prices.v1 twice")
-	}
-	if err := replayable(&schemas.DeadLetter{Role: "poller", OriginTopic: schemas.TopicRequests}); err != nil {
-		t.Error(err)
 	}
 }

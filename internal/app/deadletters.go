@@ -123,25 +123,37 @@ type Replayed struct {
 	DeadLetterID schemas.ID `json:"dead_letter_id"`
 	Topic        string     `json:"topic"`
 	Key          string     `json:"key"`
+	// Already: an earlier replay has sent it, so this one has not.
+	Already bool `json:"already,omitempty"`
 }
 
 // ReplayDeadLetters appends the original records of the named dead letters to
-// their topics again. It returns those it sent.
-func (a *App) ReplayDeadLetters(ctx context.Context, ids []schemas.ID, dryRun bool) ([]Replayed, error) {
+// their topics again. value, unless nil, takes the place of the value of the one
+// that is named: the record as it should have been. It returns those it sent, and
+// those of the lake that had been sent already.
+func (a *App) ReplayDeadLetters(ctx context.Context, ids []schemas.ID, value []byte, dryRun bool) ([]Replayed, error) {
+	if value != nil && len(ids) != 1 {
+		return nil, errors.New("a new value is for one dead letter: name one")
+	}
 	wanted := map[schemas.ID]bool{}
 	for _, id := range ids {
 		wanted[id] = true
 	}
 	var replayed []Replayed
 	var records []stream.Record
+	var ofLake []schemas.DeadLetter
 	err := a.eachDeadLetter(ctx, func(d schemas.DeadLetter) error {
 		if !wanted[d.DeadLetterID] {
 			return nil
 		}
-		if err := replayable(&d); err != nil {
-			return err
-		}
 		delete(wanted, d.DeadLetterID)
+		if value != nil {
+			d.Value = value
+		}
+		if d.Role == lake.Role {
+			ofLake = append(ofLake, d)
+			return nil
+		}
 		replayed = append(replayed, Replayed{DeadLetterID: d.DeadLetterID, Topic: d.OriginTopic, Key: string(d.Key)})
 		records = append(records, original(&d))
 		return nil
@@ -154,8 +166,10 @@ func (a *App) ReplayDeadLetters(ctx context.Context, ids []schemas.ID, dryRun bo
 			return nil, fmt.Errorf("no dead letter %s; list them with `pricelake dlq ls`", id)
 		}
 	}
-	if dryRun || len(records) == 0 {
-		return replayed, nil
+	again, err := a.replayLake(ctx, ofLake, dryRun)
+	replayed = append(replayed, again...)
+	if err != nil || dryRun || len(records) == 0 {
+		return replayed, err
 	}
 	producer, err := kafka.NewProducer(a.kafkaConfig("replay"))
 	if err != nil {
@@ -166,17 +180,6 @@ func (a *App) ReplayDeadLetters(ctx context.Context, ids []schemas.ID, dryRun bo
 		return nil, fmt.Errorf("sending %d records again: %w; some may have been sent; sending one again is one poll, or a repeat that is dropped", len(records), err)
 	}
 	return replayed, nil
-}
-
-// replayable refuses what a replay would put behind the deduplicator: a record
-// that the lake gave up is in its topic still, and sent again it would be there
-// twice (I2).
-func replayable(d *schemas.DeadLetter) error {
-	if d.Role != lake.Role {
-		return nil
-	}
-	return fmt.Errorf("dead letter %s comes from the lake: its record is in %s partition %d offset %d already, and sent again it would be there twice",
-		d.DeadLetterID, d.OriginTopic, d.OriginPartition, d.OriginOffset)
 }
 
 // original rebuilds the record a dead letter came from, marked as a replay. Its

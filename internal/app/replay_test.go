@@ -1,0 +1,98 @@
+package app
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/failpoint"
+	"github.com/pricelake/pricelake/internal/kafka"
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks/lake"
+)
+
+// A record that the lake gave up is in its topic once more after any number of
+// replays, also of one that ended between sending it and noting that: nobody
+// behind the topic would drop a second one.
+func TestLettersOfTheLakeAreReplayedOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.startBroker()
+	r.startRegistry()
+	r.applyTopics()
+	r.registerSchemas()
+	a := r.app("")
+	ctx := t.Context()
+	producer, err := kafka.NewProducer(a.kafkaConfig("test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	log, err := a.kafkaLog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	topicID, _, err := log.Describe(ctx, schemas.TopicPrices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc, err := codec[schemas.DeadLetter](ctx, a, schemas.TopicDeadLetters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []schemas.ID
+	for offset := range int64(3) {
+		bad := stream.Record{Topic: schemas.TopicPrices, Key: []byte("BTC-USD"), Value: []byte{0, byte(offset)}}
+		d := schemas.DeadLetter{
+			DeadLetterID: schemas.DeadLetterID(schemas.TopicPrices, schemas.ID(topicID), 0, offset), OriginTopic: schemas.TopicPrices, OriginTopicID: schemas.ID(topicID),
+			OriginOffset: offset, OriginTimestamp: time.UnixMilli(1), Role: lake.Role, Reason: schemas.DeadDecode, FailedAt: time.UnixMilli(2), Key: bad.Key, Value: bad.Value,
+		}
+		wire, err := enc.Append(nil, &d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := producer.Publish(ctx, bad, stream.Record{Topic: schemas.TopicDeadLetters, Key: []byte("k"), Value: wire}); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, d.DeadLetterID)
+	}
+	// sent counts the records behind the originals, by value.
+	sent := func() map[string]int {
+		counts := map[string]int{}
+		_, err := log.ReadCommitted(ctx, stream.TopicPartition{Topic: schemas.TopicPrices}, 3, func(r stream.Record) error {
+			counts[string(r.Value)]++
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return counts
+	}
+	killed := r.app("")
+	if killed.settings.Failpoints, err = failpoint.Parse(string(failpoint.ReplayProduced) + "=error"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := killed.ReplayDeadLetters(ctx, ids[:2], nil, false); !errors.Is(err, failpoint.ErrInjected) {
+		t.Fatalf("a replay that ends before its commit: %v", err)
+	}
+	if n := len(sent()); n != 0 {
+		t.Errorf("%d records of a replay that ended before its commit can be read", n)
+	}
+	if replayed, err := a.ReplayDeadLetters(ctx, ids[:1], nil, true); err != nil || len(replayed) != 1 || replayed[0].Already || len(sent()) != 0 {
+		t.Errorf("a dry run: %+v, %v", replayed, err)
+	}
+	for try := range 3 {
+		replayed, err := a.ReplayDeadLetters(ctx, ids[:2], nil, false)
+		if err != nil || len(replayed) != 2 || replayed[0].Already != (try > 0) || replayed[1].Already != (try > 0) {
+			t.Fatalf("replay %d: %+v, %v", try, replayed, err)
+		}
+	}
+	if _, err := a.ReplayDeadLetters(ctx, ids[2:], []byte("mended"), false); err != nil {
+		t.Fatal(err)
+	}
+	got := sent()
+	if len(got) != 3 || got["\x00\x00"] != 1 || got["\x00\x01"] != 1 || got["mended"] != 1 {
+		t.Errorf("after every replay the topic holds %v, want each once, the third as it was mended", got)
+	}
+}
