@@ -53,6 +53,7 @@ Set up the servers once with ` + "`topics apply`, `schemas register`, `migrate` 
 				return err
 			}
 			defer a.Close()
+			app.LimitMemory(c.getenv, len(roles))
 			return a.Run(cmd.Context(), roles)
 		},
 	}

@@ -75,6 +75,7 @@ func runRole(ctx context.Context, role string, getenv func(string) string, log *
 		return err
 	}
 	defer a.Close()
+	app.LimitMemory(getenv, 1)
 	return a.Run(ctx, []string{role})
 }
 

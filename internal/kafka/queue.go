@@ -20,6 +20,7 @@ type queue struct {
 
 	mu      sync.Mutex
 	records []stream.Record
+	spare   []stream.Record // memory for the next records
 	bytes   int
 	working int       // bytes that take handed out, until release
 	taken   int       // how many the last take took: about as many will gather again
@@ -49,7 +50,7 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 		}
 		if len(q.records) == 0 {
 			q.since = time.Now()
-			q.records = make([]stream.Record, 0, max(q.taken, len(rs)))
+			q.records = q.room(len(rs))
 		}
 		q.records = append(q.records, fromClient(r, id))
 		q.bytes += size(&q.records[len(q.records)-1])
@@ -86,19 +87,43 @@ func (q *queue) take(maxRecords, maxBytes int) (rs []stream.Record, next int64) 
 		bytes += b
 		n++
 	}
-	rs = q.records[:n:n]
-	q.records = q.records[n:]
+	if n == len(q.records) {
+		rs, q.records = q.records, nil
+	} else {
+		rs, q.records = q.records[:n:n], q.records[n:]
+	}
 	q.bytes -= bytes
 	q.working += bytes
 	q.taken = n
-	if len(q.records) == 0 {
-		q.records = nil // lets go of the backing array
-	}
 	q.since = time.Now()
 	if len(q.records) > 0 {
 		return rs, q.records[0].Offset
 	}
 	return rs, q.next
+}
+
+// room is memory for records; mu is held.
+func (q *queue) room(least int) []stream.Record {
+	if cap(q.spare) < max(q.taken/2, least) {
+		return make([]stream.Record, 0, max(q.taken, least))
+	}
+	rs := q.spare[:0]
+	q.spare = nil
+	return rs
+}
+
+// recycle gives back what take returned, once nobody looks at it any more: a
+// backlog then fills the same memory again and again.
+func (q *queue) recycle(rs []stream.Record) {
+	clear(rs[:cap(rs)]) // lets go of keys and values
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if cap(rs) > cap(q.spare) {
+		q.spare = rs[:0]
+	}
+	if len(q.records) == 0 && q.taken < cap(q.spare)/4 {
+		q.spare = nil // the backlog is over
+	}
 }
 
 // release says that the worker no longer holds what it took.

@@ -68,6 +68,7 @@ func (w *rangeWorker) turn(ctx context.Context, sink stream.RangeSink) bool {
 		if !w.hit(failpoint.RangeSettled) || !intended && !w.settle(ctx, next) {
 			return false
 		}
+		w.queue.recycle(records)
 		w.queue.release()
 		w.flushed = time.Now()
 		w.wrote.Store(w.flushed.UnixNano())
