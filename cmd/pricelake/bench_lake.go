@@ -12,6 +12,7 @@ import (
 
 func (c *cli) benchLakeCommand() *cobra.Command {
 	o := bench.LakeOptions{}
+	latency := bench.LatencyOptions{}
 	keep := ""
 	cmd := &cobra.Command{
 		Use:   "lake",
@@ -26,10 +27,20 @@ machine and with the same rows, from the start to the last row that can be read:
                  two connections: what this server takes at all
 
 Broker and ClickHouse are processes of their own; CPU time and memory are those
-of the role's process. Rows are counted through ClickHouse's HTTP interface.`,
-		Args:    cobra.NoArgs,
-		Example: examples("pricelake bench lake --rows 5000000", "pricelake bench lake --rows 500000 --only sink --profile ./profiles"),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.benchLake(cmd.Context(), o, keep) },
+of the role's process. Rows are counted through ClickHouse's HTTP interface.
+
+With --rate the role is fed at that rate, and what is measured is the time from
+the publication of a price to the row that can be read.`,
+		Args: cobra.NoArgs,
+		Example: examples("pricelake bench lake --rows 5000000", "pricelake bench lake --rows 500000 --only sink --profile ./profiles",
+			"pricelake bench lake --rate 50 --partitions 50 --json"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("rate") {
+				latency.Partitions = o.Partitions
+				return c.benchLatency(cmd.Context(), latency, keep)
+			}
+			return c.benchLake(cmd.Context(), o, keep)
+		},
 	}
 	f := cmd.Flags()
 	f.Int64Var(&o.Rows, "rows", 2_000_000, "prices to load in each run")
@@ -38,6 +49,8 @@ of the role's process. Rows are counted through ClickHouse's HTTP interface.`,
 	f.IntVar(&o.Partitions, "partitions", 3, "partitions of the topic")
 	f.StringVar(&o.Profile, "profile", "", "folder for CPU and allocation profiles of the first run of the role")
 	f.StringSliceVar(&o.Only, "only", nil, "what to measure of sink, ceiling (which needs the sink) and engine")
+	f.IntVar(&latency.Rate, "rate", 0, "prices a second: measure how long they take")
+	f.IntVar(&latency.Samples, "samples", 300, "prices to measure with --rate")
 	f.StringVar(&keep, "keep", "", "folder that keeps the data of the servers, to count again; empty or new")
 	return cmd
 }
@@ -66,6 +79,32 @@ func (c *cli) benchLake(ctx context.Context, o bench.LakeOptions, keep string) (
 		return c.out.value(report)
 	}
 	c.benchLakeTable(report)
+	return nil
+}
+
+func (c *cli) benchLatency(ctx context.Context, o bench.LatencyOptions, keep string) (err error) {
+	if o.Rate < 1 || o.Samples < 1 || o.Partitions < 1 {
+		return usageError{errors.New("rate, samples and partitions must be 1 or more")}
+	}
+	engine, err := c.locateEngine(ctx)
+	if err != nil {
+		return err
+	}
+	var done func() error
+	if o.Servers, done, err = c.benchServers(keep); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	o.Servers.Engine = &engine
+	o.Progress = func(format string, args ...any) { fmt.Fprintf(c.stderr, format+"\n", args...) }
+	r, err := bench.Latency(ctx, o)
+	if err != nil {
+		return err
+	}
+	if c.flags.json {
+		return c.out.value(r)
+	}
+	c.out.line("%d prices: p50 %.3f s, p90 %.3f s, p99 %.3f s, at most %.3f s; %.1f inserts a second", r.Samples, r.P50, r.P90, r.P99, r.Max, r.InsertsPerSecond)
 	return nil
 }
 

@@ -118,3 +118,25 @@ func TestLake(t *testing.T) {
 		}
 	}
 }
+
+func TestLatency(t *testing.T) {
+	engine, _, err := embed.Locate(t.Context())
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("needs a ClickHouse engine: %v", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Latency(t.Context(), LatencyOptions{Rate: 200, Samples: 100, Partitions: 4, Progress: t.Logf,
+		Servers: ServerOptions{Dir: t.TempDir(), Child: []string{self, childArg}, Engine: &engine, Log: quiet()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Samples < 100 || r.P50 <= 0 || r.P99 < r.P50 || r.Max < r.P99 || r.InsertsPerSecond <= 0 {
+		t.Errorf("%+v", r)
+	}
+}
