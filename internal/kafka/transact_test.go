@@ -463,7 +463,7 @@ func testTransactLagReadsZero(t *testing.T, c *cluster) {
 // testTransactNothing: batches that nothing comes of are settled once too, however
 // closely their transactions follow each other.
 func testTransactNothing(t *testing.T, c *cluster) {
-	const n = 300
+	const n = 100
 	in, group := c.topic(t, 1), c.name(t)
 	c.number(t, in, 1, 0, n)
 	var handled atomic.Int64
