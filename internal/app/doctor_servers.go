@@ -157,7 +157,13 @@ func (d *doctor) schemas(ctx context.Context, q question) error {
 		if err != nil {
 			return err
 		}
+		unloaded, err := d.app.registry.Unloaded(ctx, s)
+		if err != nil {
+			return err
+		}
 		switch {
+		case len(unloaded) > 0:
+			q.warn(s.Name, "upgrade, run `pricelake migrate`, and rebuild what was loaded before", "%s", passedOver(s, unloaded))
 		case state.Versions == 0:
 			q.fail(s.Name, registerSchemas, "it is not registered")
 		case !state.Registered:
@@ -175,6 +181,11 @@ func (d *doctor) schemas(ctx context.Context, q question) error {
 		q.ok("", "%s are registered, %s", plural(len(avro.Schemas()), "schema"), avro.Compatibility)
 	}
 	return nil
+}
+
+// passedOver says which fields of a subject's records this version leaves out.
+func passedOver(s avro.Subject, fields []string) string {
+	return fmt.Sprintf("records of %s may have fields that this version does not know and passes over: %s", s.Topic, strings.Join(fields, ", "))
 }
 
 // oldSchema tells a schema that has to be registered from one that cannot be.

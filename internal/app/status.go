@@ -9,6 +9,7 @@ import (
 
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/schemas/avro"
 	"github.com/pricelake/pricelake/sinks/lake"
 )
 
@@ -86,6 +87,7 @@ func (a *App) Status(ctx context.Context) (Status, error) {
 	if lakeDown = a.lakeStatus(ctx, &s); lakeDown != nil {
 		s.Calls, s.Tables = nil, nil
 	}
+	a.schemaStatus(ctx, &s)
 	return s, errors.Join(kafkaDown, lakeDown)
 }
 
@@ -122,6 +124,20 @@ func (a *App) groupStatus(ctx context.Context, s *Status) error {
 		}
 	}
 	return nil
+}
+
+// schemaStatus warns of fields that others write and nobody here reads. Without
+// an answer of the registry nothing is known of that, and no role waits for it.
+func (a *App) schemaStatus(ctx context.Context, s *Status) {
+	for _, subject := range avro.Schemas() {
+		fields, err := a.registry.Unloaded(ctx, subject)
+		if err != nil {
+			return
+		}
+		if len(fields) > 0 {
+			s.Warnings = append(s.Warnings, passedOver(subject, fields))
+		}
+	}
 }
 
 // lakeStatus asks the lake about calls and tables.
