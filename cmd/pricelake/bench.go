@@ -15,8 +15,10 @@ import (
 func (c *cli) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure the product on this machine"}
 	child := &cobra.Command{
-		Use:    "child",
-		Hidden: true,
+		Use:     "child",
+		Short:   "One server or role of a measurement, as a process of its own",
+		Example: "  pricelake bench child broker",
+		Hidden:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return bench.RunChild(cmd.Context(), args, c.getenv, c.stderr)
 		},

@@ -60,6 +60,7 @@ func (a *App) runPoller(ctx context.Context) error {
 	})
 	window := kafka.Window{Config: a.kafkaConfig("poller"), Group: "pricelake.poller", Topic: schemas.TopicRequests,
 		TransactionalID: pollerTxn + a.settings.Config.Instance,
+		Family:          pollerTxn,
 		Outputs:         []string{schemas.TopicResponses, schemas.TopicPolls, schemas.TopicDeadLetters},
 		InFlight:        a.settings.Config.Poller.InFlight, Gate: gate}
 	a.working("poller")

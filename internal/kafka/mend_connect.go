@@ -6,7 +6,9 @@ import (
 	"net"
 	"sync/atomic"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // connector makes the connections of a client that has a transactional id. Once
@@ -40,4 +42,28 @@ func (c *connector) option() kgo.Opt {
 		}
 		return conn, nil
 	})
+}
+
+// leave takes a member out of the group whose client cannot do so itself. When
+// it fails, the group waits for the end of the member's session.
+func (m *mender) leave(ctx context.Context, member string) {
+	if member == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	one := kmsg.NewLeaveGroupRequestMember()
+	one.MemberID = member
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group, req.MemberID, req.Members = m.group, member, append(req.Members, one)
+	err := m.retry(ctx, "leaving the group of", m.id, func() error {
+		resp, err := req.RequestWith(ctx, m.client)
+		if err != nil {
+			return err
+		}
+		return kerr.ErrorForCode(resp.ErrorCode)
+	})
+	if err != nil {
+		m.log.Warn("could not leave the consumer group; it goes on once the session has timed out", "err", err)
+	}
 }

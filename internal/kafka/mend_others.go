@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
@@ -14,13 +15,40 @@ import (
 // hanging. Those who come back under their own name are faster.
 const lookEvery = 4 * time.Second
 
+// watching begins to watch, where there is a family. What it returns ends that.
+func (m *mender) watching(ctx context.Context) (stop func(), err error) {
+	if m.family == "" {
+		return func() {}, nil
+	}
+	if err := m.connect(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		m.watch(ctx)
+	}()
+	return func() {
+		cancel()
+		<-watched
+		m.close()
+	}, nil
+}
+
 // watch looks for transactions of the family that hang, until ctx ends. Two who
 // end the same transaction at the same millisecond could disturb one another:
-// one would abort what the other is about to commit. So the looks of processes
-// are at random times, and what hangs is seen twice before it is ended.
+// one would abort what the other is about to commit. So only the owner of the
+// first partition looks, at random times, and what hangs is seen twice before it
+// is ended: whoever it belongs to may be about to end it.
 func (m *mender) watch(ctx context.Context) {
 	var before map[int64]openTxn
+	first := stream.TopicPartition{Topic: m.topics[0]}
 	for pause(ctx, lookEvery/2+rand.N(lookEvery)) {
+		if !m.metrics.owned(m.group, first) {
+			before = nil
+			continue
+		}
 		now, err := m.look(ctx, before)
 		if err != nil && ctx.Err() == nil {
 			m.log.Warn("cannot look for transactions that hang", "err", err)

@@ -172,6 +172,18 @@ func (m *metrics) forget(group string, kept map[string][]int32) {
 	}
 }
 
+// owned reports whether this process owns the partition, as far as it knows.
+func (m *metrics) owned(group string, tp stream.TopicPartition) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for p := range m.owners {
+		if p.group == group && p.TopicPartition == tp {
+			return true
+		}
+	}
+	return false
+}
+
 // sample returns one progress per partition, and whether it is owned: an
 // assignment that is ending may overlap its successor.
 func (m *metrics) sample() map[*progress]bool {

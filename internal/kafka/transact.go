@@ -24,7 +24,7 @@ type Transact struct {
 	// that run at the same time may share it.
 	TransactionalID string
 	// Family is how the transactional ids of all processes of the role begin:
-	// what one of them left hanging, the others end. Empty: none but its own.
+	// what one of them left hanging, another ends. Empty: none but its own.
 	Family string
 	// Outputs are the topics that stages write to, dead letters included. They
 	// are looked through for transactions that hang (see mender).
@@ -62,14 +62,11 @@ func (t Transact) Run(ctx context.Context, open stream.OpenStage) error {
 		loops[i] = sessionLoop{Transact: t, membership: m, open: open, seen: seen, id: fmt.Sprintf("%s-%d", t.TransactionalID, i)}
 	}
 	var sessions sync.WaitGroup
-	if t.Family != "" {
-		others := loops[0].mender()
-		if err := others.connect(); err != nil {
-			return err
-		}
-		defer others.close()
-		sessions.Go(func() { others.watch(ctx) })
+	stopWatch, err := loops[0].mender().watching(ctx)
+	if err != nil {
+		return err
 	}
+	defer stopWatch()
 	for _, s := range loops {
 		sessions.Go(func() { s.run(ctx) })
 	}

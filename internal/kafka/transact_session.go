@@ -63,7 +63,11 @@ func (l sessionLoop) serve(ctx context.Context) error {
 	// the session does not always call onGone then (see assignmentWatch).
 	lost := ctx.Err() == nil
 	s.retireAll(lost)
+	member, _ := s.client.GroupMetadata()
 	closeClient(s.client, cancelClient)
+	if errors.Is(context.Cause(serving), errHanging) {
+		mender.leave(ctx, member) // the client was cut off before it could
+	}
 	s.retireAll(lost) // what was assigned in between, and then not opened
 	s.openers.Wait()
 	return context.Cause(serving)

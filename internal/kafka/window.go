@@ -23,7 +23,8 @@ type Window struct {
 	// TransactionalID names this process among those of the role, as
 	// Transact.TransactionalID does.
 	TransactionalID string
-	// Outputs are as those of Transact.
+	// Family and Outputs are as those of Transact.
+	Family  string
 	Outputs []string
 	// InFlight bounds the records this process works on at once, and of which it
 	// holds what they brought until that is committed. 0 means 256.
@@ -63,6 +64,12 @@ func (w Window) Run(ctx context.Context, handle stream.WindowHandler) error {
 		}
 		worker.run(ctx)
 	}
+	others := mender{cfg: w.Config, id: w.TransactionalID, family: w.Family, outputs: w.Outputs, group: w.Group, topics: m.topics, metrics: m.metrics, log: m.log}
+	stopWatch, err := others.watching(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopWatch()
 	// The settler outlives the workers: the last of them wait for it.
 	settling, stop := context.WithCancel(context.WithoutCancel(ctx))
 	stopped := make(chan struct{})
