@@ -237,7 +237,7 @@ func (d *doctor) quarantine(ctx context.Context, q question, admin *kafka.Admin)
 		return err
 	}
 	for _, one := range all {
-		q.fail(fmt.Sprintf("%s[%d]", one.Topic, one.Partition), "docs/runbooks/quarantine.md says what to look at; then `pricelake quarantine release`", "%s", one.Reason)
+		q.fail(fmt.Sprintf("%s[%d]", one.Topic, one.Partition), "docs/operations.md says what to look at; then `pricelake quarantine release`", "%s", one.Reason)
 	}
 	if len(all) == 0 {
 		q.ok("", "no partition stands still")

@@ -177,12 +177,16 @@ func (p *published) Publish(_ context.Context, rs ...stream.Record) error {
 }
 
 func newHandler(s *Sink, p stream.Publisher) *sinks.Handler {
-	return sinks.NewHandler(sinks.Options{
+	return sinks.NewHandler(handlerOptions(s, p))
+}
+
+func handlerOptions(s sinks.Store, p stream.Publisher) sinks.Options {
+	return sinks.Options{
 		Store: s, Publisher: p, Epoch: 1, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		DeadLetter: func(in *stream.Record, reason schemas.DeadReason, cause error) (stream.Record, error) {
 			return stream.Record{Topic: schemas.TopicDeadLetters, Key: fmt.Append(nil, in.Offset), Value: in.Value, Headers: []stream.Header{{Key: reason.String(), Value: []byte(cause.Error())}}}, nil
 		},
-	})
+	}
 }
 
 // A claim ends the INSERT that a predecessor left running: what it sends
