@@ -96,7 +96,9 @@ func (m *mender) open(ctx context.Context) (byProducer map[int64]openTxn, pendin
 		case err != nil:
 			return nil, false, fmt.Errorf("asking who has transactions open: %w", known(err))
 		}
-		collectOpen(byProducer, described)
+		if err := collectOpen(byProducer, described); err != nil {
+			return nil, false, err
+		}
 	}
 	if m.group == "" {
 		return byProducer, false, nil
@@ -104,14 +106,22 @@ func (m *mender) open(ctx context.Context) (byProducer map[int64]openTxn, pendin
 	var offsets kadm.TopicsSet
 	offsets.Add(offsetsTopic)
 	described, err := m.admin.DescribeProducers(ctx, offsets)
-	if err != nil {
-		return byProducer, m.offsetsPending(ctx), nil
+	if err == nil {
+		return byProducer, false, collectOpen(byProducer, described)
 	}
-	collectOpen(byProducer, described)
-	return byProducer, false, nil
+	pending, err = m.offsetsPending(ctx)
+	return byProducer, pending, err
 }
 
-func collectOpen(byProducer map[int64]openTxn, described kadm.DescribedProducersTopics) {
+// collectOpen fails where a partition has no answer: what is not known must not
+// pass for nothing.
+func collectOpen(byProducer map[int64]openTxn, described kadm.DescribedProducersTopics) error {
+	var unknown error
+	described.EachPartition(func(p kadm.DescribedProducersPartition) {
+		if p.Err != nil {
+			unknown = fmt.Errorf("asking who has transactions open in %s/%d: %w", p.Topic, p.Partition, known(p.Err))
+		}
+	})
 	described.EachProducer(func(p kadm.DescribedProducer) {
 		if p.CurrentTxnStartOffset < 0 {
 			return
@@ -121,14 +131,15 @@ func collectOpen(byProducer map[int64]openTxn, described kadm.DescribedProducers
 		}
 		byProducer[p.ProducerID].add(p.Topic, p.Partition, p.CurrentTxnStartOffset)
 	})
+	return unknown
 }
 
 // offsetsPending reports whether some transaction has offsets of the group
 // undecided; it need not be ours, and it need not hang.
-func (m *mender) offsetsPending(ctx context.Context) bool {
+func (m *mender) offsetsPending(ctx context.Context) (bool, error) {
 	metadata, err := m.admin.Metadata(ctx, m.topics...)
 	if err != nil {
-		return false
+		return false, fmt.Errorf("asking for the partitions of %q: %w", m.topics, known(err))
 	}
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = true
@@ -141,7 +152,16 @@ func (m *mender) offsetsPending(ctx context.Context) bool {
 	}
 	req.Groups = append(req.Groups, group)
 	resp, err := req.RequestWith(ctx, m.client)
-	return err == nil && errors.Is(offsetFetchError(resp), kerr.UnstableOffsetCommit)
+	if err == nil {
+		err = offsetFetchError(resp)
+	}
+	if errors.Is(err, kerr.UnstableOffsetCommit) {
+		return true, nil
+	}
+	if err != nil {
+		err = fmt.Errorf("asking whether offsets of group %q are undecided: %w", m.group, known(err))
+	}
+	return false, err
 }
 
 // describe asks the coordinator for the state of a transactional id; ok is false
