@@ -44,6 +44,7 @@ func (d *doctor) kafka(ctx context.Context) {
 		look("replicas", acl, d.replicas),
 		look("groups", acl, d.groups),
 		look("quarantine", acl, d.quarantine),
+		look("transactions", acl, d.transactions),
 		look("clock", acl, d.brokerClock))
 }
 
