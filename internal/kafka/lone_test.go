@@ -174,14 +174,16 @@ func (l *lone) stopClients() {
 	}
 }
 
-// fill goes on adding to the lanes' inputs, numbered, until closing.
+// fill goes on adding to the lanes' inputs, numbered, until closing: often, so
+// that a transaction is always under way, and little, so that a busy machine is
+// not outrun.
 func (l *lone) fill() {
 	for _, a := range l.lanes {
 		p := l.producer(l.t)
 		l.stopped.Go(func() {
 			for n := 0; ; {
 				var rs []stream.Record
-				for range 10 {
+				for range 3 {
 					for q := range int32(lonePartitions) {
 						rs = append(rs, stream.Record{Topic: a.in, Partition: q, Value: fmt.Append(nil, n)})
 					}
