@@ -17,6 +17,7 @@ import (
 type counting struct {
 	*sinktest.Memory
 	writes, until int
+	records       int
 }
 
 func (c *counting) Write(ctx context.Context, b sinks.Block) error {
@@ -24,6 +25,7 @@ func (c *counting) Write(ctx context.Context, b sinks.Block) error {
 		return errors.New("killed")
 	}
 	c.writes++
+	c.records += len(b.Records)
 	return c.Memory.Write(ctx, b)
 }
 
@@ -71,6 +73,48 @@ func TestOneBadRecordIsFoundInTwentyWrites(t *testing.T) {
 	f(100_000, 77_777, 20, 0, 9)
 	for _, bad := range []int64{0, 1, 499, 500, 777, 999} {
 		f(1000, bad, 13, 0, 2, 7, 9)
+	}
+}
+
+// Many bad records cost a few writes each and the writing of the range a few times
+// over, not once for each: whether the store names them, names the wrong ones or
+// none. The dead letters are exact.
+func TestManyBadRecords(t *testing.T) {
+	const n, every = 4_000, 100
+	values, offsets, bad := map[int64]string{}, make([]int64, n), 0
+	for i := range int64(n) {
+		if offsets[i] = i; i%every == 7*i/n { // at another place of each hundred
+			values[i] = sinktest.Unwanted
+			bad++
+		}
+	}
+	for name, tc := range map[string]struct {
+		blame func(int) int
+		most  int // writes for each
+	}{
+		"named":         {func(i int) int { return i }, 5},
+		"named wrongly": {func(i int) int { return i + 1 }, 14},
+		"not named":     {nil, 12},
+	} {
+		m, p := sinktest.NewMemory(), new(publisher)
+		m.Blame = tc.blame
+		store := &counting{Memory: m}
+		intents := 0
+		intend := func(context.Context, int64, string) error { intents++; return nil }
+		if err := open(t, handler(store, p, prometheus.NewRegistry()), 0, 0).Write(t.Context(), batch(0, values, offsets...), intend); err != nil {
+			t.Fatal(err)
+		}
+		letters := map[string]int{}
+		for i := range p.sent {
+			letters[string(p.sent[i].Key)]++
+		}
+		if len(p.sent) != bad || len(letters) != bad || len(m.Rows(of(0))) != n-bad {
+			t.Errorf("%s: %d dead letters of %d records and %d rows, want %d, %[5]d and %d", name, len(p.sent), len(letters), len(m.Rows(of(0))), bad, n-bad)
+		}
+		t.Logf("%s: of %d records %d bad: %d writes of %d records, %d intents", name, n, bad, store.writes, store.records, intents)
+		if store.writes > tc.most*bad || store.records > 12*n {
+			t.Errorf("%s: %d writes of %d records for %d bad ones, want at most %d for each and the range written 12 times over", name, store.writes, store.records, bad, tc.most)
+		}
 	}
 }
 

@@ -199,7 +199,7 @@ func TestEveryRecordOnceUnderFaults(t *testing.T) {
 		m.Lies = seed%2 == 0
 		m.Fault = func(sinks.Block) sinktest.Fault { return sinktest.Fault(max(0, rng.IntN(9)-4)) }
 		h := handler(m, p, prometheus.NewRegistry())
-		offsets, values, good := history(rng)
+		offsets, values, good := history(rng, 30)
 		committed, pos := int64(0), 0
 		s := open(t, h, 0, committed)
 		for pos < len(offsets) {
@@ -222,12 +222,12 @@ func TestEveryRecordOnceUnderFaults(t *testing.T) {
 	}
 }
 
-// history makes offsets with holes, some of them of bad records, and returns
+// history makes n offsets with holes, some of them of bad records, and returns
 // the good ones apart.
-func history(rng *rand.Rand) (offsets []int64, values map[int64]string, good []int64) {
+func history(rng *rand.Rand, n int) (offsets []int64, values map[int64]string, good []int64) {
 	values = map[int64]string{}
 	offset := int64(0)
-	for range 30 {
+	for range n {
 		offset += 1 + int64(rng.IntN(3)/2)
 		offsets = append(offsets, offset)
 		switch rng.IntN(12) {

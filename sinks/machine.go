@@ -2,10 +2,8 @@ package sinks
 
 import (
 	"fmt"
-	"sort"
 
 	"github.com/pricelake/pricelake/internal/stream"
-	"github.com/pricelake/pricelake/schemas"
 )
 
 // phase is what the machine waits for. The way of a range is
@@ -68,6 +66,9 @@ type machine struct {
 	burnt   int       // how often a name of this range was used up, this time
 	pending []Refusal // their letters are not out
 	taken   bool      // the store has taken a record of the range
+	suspect int64     // the offset that the store blames, to be tried by itself; -1: none
+	latest  int       // index of the record that was refused last; -1: none
+	stride  int       // how many records are tried at a time; 0: all
 	skipped int       // records of the batch that needed nothing
 }
 
@@ -112,6 +113,7 @@ func (m *machine) resume(in Intent, rs []stream.Record) {
 func (m *machine) take(rs []stream.Record, in Intent) {
 	m.records, m.intent = rs, in
 	m.pending, m.written, m.look, m.proven, m.burnt, m.taken = nil, false, false, false, 0, false
+	m.suspect, m.latest, m.stride = -1, -1, 0
 	m.remain()
 }
 
@@ -141,63 +143,8 @@ func (m *machine) found(present *Offsets) {
 	}
 }
 
-// choose decides what of the rest is written next. Where the store is known to
-// refuse a record, the first of them is searched for by halving, so that one
-// costs as many writes as the number of records has digits in base two; then all
-// that is left is tried at once. A store that has taken nothing yet is asked
-// record by record: perhaps it refuses everything.
-//
-// A block of the search is recorded before it is written, bounds and all: a part
-// of it may arrive, and a successor must not cut what is left of it otherwise, or
-// the rest could arrive late under the old name.
-func (m *machine) choose() {
-	if len(m.rest) == 0 {
-		m.finish()
-		return
-	}
-	m.phase = writing
-	if m.segment = m.within(m.intent.From, m.intent.To); len(m.segment) > 0 {
-		return
-	}
-	m.intent.To = -1
-	suspects := 0
-	for suspects < len(m.rest) && m.records[m.rest[suspects]].Offset <= m.intent.Bad {
-		suspects++
-	}
-	switch {
-	case suspects > 0:
-		m.search((suspects + 1) / 2)
-	case m.held() && !m.taken:
-		m.search(1)
-	default:
-		m.segment = m.rest
-	}
-}
-
-// search takes the first n of the rest in hand.
-func (m *machine) search(n int) {
-	m.intent.From, m.intent.To = m.records[m.rest[0]].Offset, m.records[m.rest[n-1]].Offset
-	m.commit()
-}
-
-// within returns what of the rest lies between two offsets.
-func (m *machine) within(from, to int64) []int {
-	at := func(offset int64) int {
-		return sort.Search(len(m.rest), func(i int) bool { return m.records[m.rest[i]].Offset >= offset })
-	}
-	if to < from {
-		return nil
-	}
-	return m.rest[at(from):at(to+1)]
-}
-
 // whole: the block in hand is all that is left of the range, and has its name.
 func (m *machine) whole() bool { return m.intent.To < 0 }
-
-// held says that the store has refused records whose letters wait.
-func (m *machine) held() bool {
-	return len(m.pending) > 0 && m.pending[0].Reason == schemas.DeadRefused
-}
 
 // finish ends the range once nothing of it remains but letters.
 func (m *machine) finish() {
@@ -266,7 +213,10 @@ func (m *machine) looked(present *Offsets) error {
 	if acknowledged && missing > 0 {
 		return m.burned(fmt.Errorf("%d acknowledged records are not there", missing))
 	}
-	m.proven = m.proven || acknowledged
+	if acknowledged {
+		m.proven = true
+		m.stride *= 2
+	}
 	m.choose()
 	return nil
 }
@@ -300,6 +250,7 @@ func (m *machine) acknowledged() {
 		return
 	}
 	m.taken = true
+	m.stride *= 2
 	if m.whole() {
 		m.done.Add(m.intent.First, m.intent.Last)
 	}
@@ -338,62 +289,4 @@ func (m *machine) commit() {
 		return
 	}
 	m.intended()
-}
-
-// refuse notes records of the segment that will never be rows.
-func (m *machine) refuse(rs []Refusal) {
-	m.pending = merge(m.pending, at(rs, m.segment))
-	m.remain()
-}
-
-// refusedWhole is told that the store refuses the block and names no record.
-// Parts of it may have been written: all or nothing holds for each partition of
-// a table.
-func (m *machine) refusedWhole(refused *RefusedError) error {
-	if len(m.segment) > 1 {
-		m.intent.Bad, m.intent.To = m.records[m.segment[len(m.segment)-1]].Offset, -1
-		m.phase = looking
-		return nil
-	}
-	m.intent.Bad, m.intent.To = -1, -1
-	m.refuse([]Refusal{{Index: 0, Reason: refused.Reason, Err: refused.Unwrap()}})
-	if err := m.drift(); err != nil {
-		return err
-	}
-	if m.taken {
-		m.phase = burying
-		return nil
-	}
-	m.choose()
-	return nil
-}
-
-// mostBuried is how many records may be refused, with not one taken, before it
-// counts as the table's fault. A source that sends a few bad values at once must
-// not block its partition; dead letters for a batch or two of that size can be
-// played again.
-const mostBuried = 100
-
-// drift tells bad records from a bad table. A store that takes no row of a large
-// range has tables that this version does not fit: nobody is helped by dead
-// letters for all of it. What was found out about records is forgotten then.
-func (m *machine) drift() error {
-	if m.taken || !m.intent.Refused.Empty() || len(m.records) <= mostBuried || len(m.pending) <= mostBuried && len(m.rest) > 0 {
-		return nil
-	}
-	first := m.pending[0].Err
-	m.pending, m.intent.Bad, m.intent.To, m.phase = nil, -1, -1, ending
-	return fmt.Errorf("the server refuses each row of a range of %d: is its schema that of this version? run `pricelake migrate`: %w", len(m.records), first)
-}
-
-// buried: the letters that waited are out.
-func (m *machine) buried() {
-	for _, f := range m.pending {
-		offset := m.records[f.Index].Offset
-		m.done.Add(offset, offset)
-		m.intent.Refused.Add(offset, offset)
-		m.intent.Rows--
-	}
-	m.pending = nil
-	m.commit() // or the letters would be written again after a kill
 }

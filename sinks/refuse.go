@@ -23,6 +23,9 @@ type RefusedError struct {
 	// the block was refused as a whole, and which records are at fault is to be
 	// found out.
 	Records []Refusal
+	// Suspect is the index of the record that the store blames for a refusal
+	// that names none for sure; -1: it blames none.
+	Suspect int
 	err     error
 }
 
@@ -48,7 +51,16 @@ func Refuse(reason schemas.DeadReason, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &RefusedError{Reason: reason, err: err}
+	return &RefusedError{Reason: reason, Suspect: -1, err: err}
+}
+
+// RefuseSuspect is Refuse for a Writer whose store blames the record at an index of
+// the block. Its word is checked before the record is given up.
+func RefuseSuspect(reason schemas.DeadReason, index int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &RefusedError{Reason: reason, Suspect: index, err: err}
 }
 
 // RefuseRecords is the error of a Writer that knows which records of the block
@@ -57,7 +69,7 @@ func RefuseRecords(rs []Refusal) error {
 	if len(rs) == 0 {
 		return nil
 	}
-	return &RefusedError{Reason: rs[0].Reason, Records: rs}
+	return &RefusedError{Reason: rs[0].Reason, Records: rs, Suspect: -1}
 }
 
 // Refused returns the refusal in err's chain, if there is one.

@@ -35,6 +35,8 @@ type simulation struct {
 	// store may lose its names. Not both: no protocol survives a store that
 	// takes a write that comes hours later for a new one.
 	frozen, forgets bool
+	// most is how many records a range has at most.
+	most int
 
 	committed int64
 	metadata  string
@@ -190,7 +192,7 @@ func (s *simulation) life() {
 	rest, _ := s.reread(s.t.Context(), s.committed, 1<<40)
 	for len(rest) > 0 {
 		s.arrive(false)
-		n := min(len(rest), 1+s.rng.IntN(12))
+		n := min(len(rest), 1+s.rng.IntN(s.most))
 		b := stream.Batch{Topic: topic, Records: rest[:n]}
 		for err := sink.Write(s.t.Context(), b, o.intend); err != nil; err = sink.Write(s.t.Context(), b, o.intend) {
 			s.note("batch: %v", err)
@@ -209,7 +211,18 @@ func simulate(t *testing.T, seed uint64) *simulation {
 	s.m.Lies = seed%2 == 0
 	s.frozen, s.forgets = seed%4 < 2, seed%4 >= 2
 	s.m.Fault = func(sinks.Block) sinktest.Fault { return sinktest.Fault(max(0, s.rng.IntN(30)-25)) }
-	offsets, values, good := history(s.rng)
+	switch (seed / 4) % 3 {
+	case 1:
+		s.m.Blame = func(index int) int { return index }
+	case 2: // it is wrong, now and then
+		s.m.Blame = func(index int) int { return index - 1 + s.rng.IntN(3) }
+	}
+	n := 30
+	s.most = 12
+	if seed%50 > 47 { // many are refused of a range
+		n, s.most = 400, 300
+	}
+	offsets, values, good := history(s.rng, n)
 	s.values = values
 	s.records = batch(0, values, offsets...).Records
 	end := offsets[len(offsets)-1] + 1

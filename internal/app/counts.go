@@ -16,9 +16,10 @@ type Counts struct {
 	Newest      time.Time `json:"newest"` // when the last poll that brought prices finished
 }
 
-// countsSQL reads no table whole: counts come from the parts' headers, the rest
+// countsSQL reads no table whole: counts come from the parts' headers (but for
+// dead letters, which are few and may be there twice under one id), the rest
 // from the last hour of polls.
-const countsSQL = `SELECT (SELECT count() FROM polls), (SELECT count() FROM prices_rejected), (SELECT count() FROM dead_letters), (SELECT count() FROM prices),
+const countsSQL = `SELECT (SELECT count() FROM polls), (SELECT count() FROM prices_rejected), (SELECT uniqExact(dead_letter_id) FROM dead_letters), (SELECT count() FROM prices),
 	(SELECT uniqIf(provider, valued > 0) FROM polls WHERE finished_at > now() - INTERVAL 1 HOUR),
 	(SELECT toUnixTimestamp64Micro(maxIf(finished_at, valued > 0)) FROM polls WHERE finished_at > now() - INTERVAL 1 HOUR)`
 

@@ -3,6 +3,7 @@ package lake
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -28,6 +29,9 @@ type fieldColumn struct {
 	make      func() fieldData
 	// bounds are what the column holds exactly; both 0: everything.
 	least, most int64
+	// value: one column of those at least must not be null, as a constraint of
+	// the table says.
+	value bool
 }
 
 // fieldTable makes rows of records whose fields are plain values and become one
@@ -37,8 +41,9 @@ type fieldTable struct {
 	name    string
 	columns []fieldColumn
 	reader  RowReader
-	month   int // column of the time that the table is partitioned by
-	fetched int // column that freshness is measured from
+	month   int   // column of the time that the table is partitioned by
+	fetched int   // column that freshness is measured from
+	values  []int // columns that are values
 	unknown func(table string, fields []string)
 	spare   chan *fieldBlock // emptied
 }
@@ -51,8 +56,14 @@ func newFieldTable(name string, columns []fieldColumn, reader RowReader, month, 
 	at := func(column string) int {
 		return slices.IndexFunc(columns, func(c fieldColumn) bool { return c.name == column })
 	}
-	return &fieldTable{name: name, columns: columns, reader: reader, month: at(month), fetched: at(fetched), unknown: unknown,
+	t := &fieldTable{name: name, columns: columns, reader: reader, month: at(month), fetched: at(fetched), unknown: unknown,
 		spare: make(chan *fieldBlock, spareBlocks)}
+	for i := range columns {
+		if columns[i].value {
+			t.values = append(t.values, i)
+		}
+	}
+	return t
 }
 
 // fieldBlock is the columns of one partition of the table while rows are added.
@@ -142,7 +153,8 @@ func (t *fieldTable) load(ctx context.Context, b sinks.Block, base origin) ([]pa
 	return parts, nil
 }
 
-// check refuses a row that a column cannot hold exactly.
+// check refuses a row that a column cannot hold exactly, or that the server would
+// refuse: what is known here costs no INSERT.
 func (t *fieldTable) check(row []schemas.Field) error {
 	for i := range t.columns {
 		c := &t.columns[i]
@@ -154,6 +166,14 @@ func (t *fieldTable) check(row []schemas.Field) error {
 			at = schemas.Date(row[i].Int).Time()
 		}
 		return sinks.Refuse(schemas.DeadInvalid, fmt.Errorf("%s %s is outside the years 1900 to 2299 that the lake holds", c.name, at.UTC().Format(time.RFC3339)))
+	}
+	for _, at := range t.values {
+		if !row[at].Null {
+			return nil
+		}
+	}
+	if len(t.values) > 0 {
+		return sinks.Refuse(schemas.DeadInvalid, errors.New("it has neither price nor bid nor ask"))
 	}
 	return nil
 }
@@ -233,6 +253,12 @@ func textField(name string) fieldColumn {
 
 func nullDecimalField(name string) fieldColumn {
 	return fieldOf(name, typeNullDecimal, func() fieldData { return &nullData{fixedData: newDecimal()} })
+}
+
+func valueField(name string) fieldColumn {
+	c := nullDecimalField(name)
+	c.value = true
+	return c
 }
 
 func enumField[E interface {

@@ -13,7 +13,7 @@ func priceFields() []fieldColumn {
 		idField("event_id"), int32Field("revision"), boolField("withdrawn"), nameField("provider"), nameField("call_id"),
 		nameField("call_version"), nameField("instrument"), nameField("base"), nameField("quote"),
 		enumField[schemas.Kind]("kind"), enumField[schemas.RateType]("rate_type"), nameField("session"),
-		nullDecimalField("price"), nullDecimalField("bid"), nullDecimalField("ask"), nullDecimalField("size"),
+		valueField("price"), valueField("bid"), valueField("ask"), nullDecimalField("size"),
 		timeField("event_time"), enumField[schemas.EventTimeKind]("event_time_kind"), nullDateField("value_date"), nullTimeField("published_at"),
 		timeField("requested_at"), timeField("fetched_at"), textField("trade_id"), int32Field("quality"),
 		idField("poll_id"), idField("response_id"), idField("correlation_id"),

@@ -140,7 +140,7 @@ func (s *Sink) insert(ctx context.Context, b sinks.Block, p *part) (repeat bool,
 	repeat, err = s.lake.insert(ctx, p, s.name(b, p.month), s.failpoints)
 	if err != nil {
 		s.metrics.failed.WithLabelValues(p.table).Inc()
-		return false, classify(fmt.Errorf("inserting %d rows of %v into %s: %w", p.rows, b.Range, p.table, err))
+		return false, classify(fmt.Errorf("inserting %d rows of %v into %s: %w", p.rows, b.Range, p.table, err), b, p)
 	}
 	now := s.now()
 	s.metrics.inserted(p, now, now.Sub(start), repeat)

@@ -19,6 +19,9 @@ type Memory struct {
 	// Lies makes it break the contract of sinks.Writer: it acknowledges a block
 	// whose name it knows without looking for the rows.
 	Lies bool
+	// Blame, if set, is the record that is blamed for a block that is refused,
+	// given the index of the one that is at fault.
+	Blame func(index int) int
 
 	mu    sync.Mutex
 	rows  map[sinks.Partition]map[int64]int
@@ -68,7 +71,7 @@ func (m *Memory) Write(ctx context.Context, b sinks.Block) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := refusal(b); err != nil {
+	if err := m.refusal(b); err != nil {
 		return err
 	}
 	fault := None
@@ -109,21 +112,26 @@ func (m *Memory) Write(ctx context.Context, b sinks.Block) error {
 	return nil
 }
 
-func refusal(b sinks.Block) error {
+func (m *Memory) refusal(b sinks.Block) error {
 	var unreadable []sinks.Refusal
-	unwanted := false
+	unwanted := -1
 	for i := range b.Records {
 		switch string(b.Records[i].Value) {
 		case Unreadable:
 			unreadable = append(unreadable, sinks.Refusal{Index: i, Reason: schemas.DeadDecode, Err: errors.New("unreadable")})
 		case Unwanted:
-			unwanted = true
+			if unwanted < 0 {
+				unwanted = i
+			}
 		}
 	}
 	if len(unreadable) > 0 {
 		return sinks.RefuseRecords(unreadable)
 	}
-	if unwanted {
+	if unwanted >= 0 && m.Blame != nil {
+		return sinks.RefuseSuspect(schemas.DeadRefused, m.Blame(unwanted), errors.New("unwanted"))
+	}
+	if unwanted >= 0 {
 		return sinks.Refuse(schemas.DeadRefused, errors.New("unwanted"))
 	}
 	return nil
