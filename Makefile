@@ -1,4 +1,4 @@
-.PHONY: life build test race lint up services stop-services fuzz bench clean
+.PHONY: life mutants build test race lint up services stop-services fuzz bench clean
 
 build: ## the binary, without cgo
 	CGO_ENABLED=0 go build -o bin/pricelake ./cmd/pricelake
@@ -23,6 +23,9 @@ stop-services: ## what they hold is kept
 
 life: ## roles stopped, rolled and killed on Apache Kafka: TestLife alone; a machine with other work to do fails it
 	CI=true go test -v -timeout 20m -run 'TestLife$$' ./internal/e2e
+
+mutants: ## plant known faults one by one and show what finds each
+	.ci/mutants
 
 fuzz: ## every fuzz target for a short while
 	.ci/fuzz 20s
