@@ -38,10 +38,8 @@ func (a *App) runScheduler(ctx context.Context) error {
 	}
 	owner := kafka.Owner{Config: a.kafkaConfig("scheduler"), Group: schedulerGroup, Topic: schemas.TopicCalls}
 	metrics := scheduler.NewMetrics(a.metrics)
-	points := kafka.TxnPoints{Begun: failpoint.SchedulerTxnBegun, Produced: failpoint.SchedulerProduced, Committed: failpoint.SchedulerCommitted}
 	shard := func(ctx context.Context, p int32) error {
-		txn, err := kafka.NewTxn(a.kafkaConfig("scheduler"), fmt.Sprintf("pricelake-scheduler-%d", p), kafka.WithTxnPoints(points),
-			kafka.WithOutputs(schemas.TopicRequests, schemas.TopicSchedules))
+		txn, err := a.shardTxn(p)
 		if err != nil {
 			return err
 		}
@@ -65,6 +63,14 @@ func (a *App) runScheduler(ctx context.Context) error {
 	}
 	a.working("scheduler")
 	return both(ctx, calls.run, func(ctx context.Context) error { return owner.Run(ctx, shard) })
+}
+
+// shardTxn makes the transactions of a shard. Their id is the shard's, whichever
+// process owns it: its owner fences the one before, who may not know yet.
+func (a *App) shardTxn(p int32) (*kafka.Txn, error) {
+	points := kafka.TxnPoints{Begun: failpoint.SchedulerTxnBegun, Produced: failpoint.SchedulerProduced, Committed: failpoint.SchedulerCommitted}
+	return kafka.NewTxn(a.kafkaConfig("scheduler"), fmt.Sprintf("pricelake-scheduler-%d", p), kafka.WithTxnPoints(points),
+		kafka.WithOutputs(schemas.TopicRequests, schemas.TopicSchedules))
 }
 
 // lastSlots reads one partition of schedules.v1. It has the key of the calls and
