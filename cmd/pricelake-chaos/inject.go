@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/fault"
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/market"
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/proc"
-	"github.com/pricelake/pricelake/internal/failpoint"
 )
 
 // injector does what a plan says.
@@ -20,17 +18,22 @@ type injector struct {
 	api        *market.Server
 	screen     *screen
 	disks      *disks
+	armory     *armory
+	session    time.Duration
 
 	wg    sync.WaitGroup // faults that last
 	kills int
 	ended int // processes that kills ended
 	done  map[fault.Kind]int
+	// zombies counts by process how often it was frozen for so long that another
+	// one took over.
+	zombies map[string]int
 }
 
 // run does the steps of a plan at their times; it returns when the last fault is
 // healed. elapsed is told the time since the beginning.
 func (in *injector) run(ctx context.Context, steps []fault.Step, elapsed func(time.Duration)) {
-	in.done = map[fault.Kind]int{}
+	in.done, in.zombies = map[fault.Kind]int{}, map[string]int{}
 	begun := time.Now()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -67,8 +70,8 @@ func (in *injector) do(ctx context.Context, step fault.Step) {
 		in.kill(ctx, p.Kill)
 	case fault.Failpoint:
 		in.kills++
-		env := []string{fmt.Sprintf("%s=%s=%s@%d", failpoint.Env, step.Point, failpoint.Kill, step.Nth)}
-		in.kill(ctx, func() bool { return p.KillArmed(env) })
+		in.armory.arm(step.Target, step.Points, step.Nth)
+		in.kill(ctx, p.Kill)
 	case fault.KillAll:
 		in.kills++
 		for _, p := range in.processes {
@@ -78,6 +81,9 @@ func (in *injector) do(ctx context.Context, step fault.Step) {
 		}
 	case fault.Freeze:
 		if p.Freeze() {
+			if step.For >= 2*in.session {
+				in.zombies[step.Target]++
+			}
 			in.lasting(ctx, step.For, p.Thaw)
 		}
 	case fault.Slow:

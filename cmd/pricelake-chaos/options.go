@@ -43,6 +43,7 @@ type options struct {
 	json, plan    bool
 	keep, recount string
 	disk          int
+	zombies       int
 
 	on              string
 	kafkaLibs, java string
@@ -70,7 +71,7 @@ Flags:
 // parseOptions reads the command line; nil without an error when help was asked
 // for.
 func parseOptions(args []string, stderr io.Writer) (*options, error) {
-	o := &options{}
+	o := &options{failpoints: []string{commonPoints}}
 	f := flag.NewFlagSet("pricelake-chaos", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	o.flags(f)
@@ -110,7 +111,8 @@ func (o *options) flags(f *flag.FlagSet) {
 	f.DurationVar(&o.drain, "drain", 2*time.Minute, "time in which everything has to be worked off after the last fault")
 	f.Int64Var(&o.maxRSS, "max-rss", 512, "MiB that a role may hold in memory")
 	list(&o.waive, "waive", "invariants whose checks may fail, such as O6: they are made and shown, and do not count")
-	list(&o.failpoints, "failpoints", "failpoints at which processes end themselves, taken in turns by every other kill: names, all, or common (those that need nothing to go wrong before); one that no process passes fails the run")
+	list(&o.failpoints, "failpoints", "failpoints at which processes end themselves, taken in turns by every other kill: names, all, none, or common (those that need nothing to go wrong before); one that had its turn and ended no process fails the run (default common)")
+	f.IntVar(&o.zombies, "zombies", 0, "how often a process of poller, normalizer, deduplicator and lake is frozen for twice the session timeout, each")
 	f.BoolVar(&o.json, "json", false, "print JSON, one object a line; the last one is the verdict")
 	f.BoolVar(&o.plan, "plan", false, "print the plan of the seed and do nothing")
 	f.StringVar(&o.keep, "keep", "", "keep ledger, data and logs in this folder (it must be empty)")
@@ -145,6 +147,7 @@ func (o *options) complete() error {
 	}
 	bad(o.events > 0, "--events: write a number above 0")
 	bad(o.kills >= 0, "--kills: write 0 or more")
+	bad(o.zombies >= 0, "--zombies: write 0 or more")
 	bad(o.gap >= 100*time.Millisecond, "--gap: write 100ms or more")
 	bad(o.others >= 0 && o.others <= 10, "--others: write a number from 0 to 10")
 	bad(o.replicas > 0 && o.partitions > 0 && o.calls > 0 && o.calls < 100, "--replicas, --partitions, --calls: write a number above 0 (calls: below 100)")
@@ -160,7 +163,7 @@ func (o *options) complete() error {
 		}
 	}
 	for _, name := range o.failpoints {
-		if _, known := failpoint.Lookup(failpoint.Point(name)); !known && name != allPoints && name != commonPoints {
+		if _, known := failpoint.Lookup(failpoint.Point(name)); !known && name != allPoints && name != commonPoints && name != noPoints {
 			errs = append(errs, fmt.Errorf("--failpoints: there is no %q; there are %v", name, pointNames(true)))
 		}
 	}
@@ -179,7 +182,7 @@ func (o *options) complete() error {
 
 // steps is the plan of these options.
 func (o *options) steps() []fault.Step {
-	p := fault.Options{Seed: o.seed, Kills: o.kills, Gap: o.gap, Others: o.others, Session: o.session}
+	p := fault.Options{Seed: o.seed, Kills: o.kills, Gap: o.gap, Others: o.others, Session: o.session, Zombies: o.zombies}
 	for _, k := range o.kinds {
 		p.Kinds = append(p.Kinds, fault.Kind(k))
 	}
@@ -225,6 +228,7 @@ func (o *options) disks() (names []string) {
 const (
 	allPoints    = "all"
 	commonPoints = "common"
+	noPoints     = "none"
 )
 
 // points are the failpoints to use; those of tools are passed by no role.

@@ -1,18 +1,18 @@
 package main
 
 import (
-	"path/filepath"
+	"context"
+	"time"
 
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/count"
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/fault"
-	"github.com/pricelake/pricelake/internal/failpoint"
 )
 
 // pointRow is a line of the table of failpoints.
 type pointRow struct {
 	Point string `json:"point"`
-	// Armed counts the processes that were told to end there, Fired those that
-	// did, Passed the processes that came by at least once.
+	// Armed counts how often a process was to end there, Fired those that did,
+	// Passed the processes that came by at least once.
 	Armed  int    `json:"armed"`
 	Fired  int    `json:"fired"`
 	Passed int    `json:"passed"`
@@ -26,28 +26,73 @@ func (t *rig) points(report *count.Report) error {
 	if len(use) == 0 {
 		return nil
 	}
-	seen, err := failpoint.ReadLog(filepath.Join(t.dir, failpointLog))
+	seen, err := t.armory.read()
 	if err != nil {
 		return err
 	}
 	armed := map[string]int{}
 	for _, s := range t.o.steps() {
-		if s.Kind == fault.Failpoint {
-			armed[s.Point]++
+		for _, p := range s.Points {
+			armed[p]++
 		}
 	}
-	var unhit count.Findings
+	var unhit, seldom count.Findings
 	rows := make([]pointRow, 0, len(use))
 	fired := 0
 	for _, d := range use {
 		row := pointRow{string(d.Point), armed[string(d.Point)], seen[d.Point].Fired, seen[d.Point].Passed, d.Text}
 		rows = append(rows, row)
 		fired += row.Fired
-		if row.Armed > 0 && row.Fired == 0 {
+		switch least := t.o.leastHits(); {
+		case row.Armed > 0 && row.Fired == 0:
 			unhit.Addf("%s: %d processes were to end there, none did; %d came by", row.Point, row.Armed, row.Passed)
+		case row.Fired < least && row.Armed >= least:
+			seldom.Addf("%s: %d processes were to end there, %d did", row.Point, row.Armed, row.Fired)
 		}
 	}
 	t.screen.points(rows)
 	report.Add("failpoints", "every failpoint that had its turn was hit", &unhit, "%d points, %d processes ended at them", len(use), fired)
+	if least := t.o.leastHits(); least > 0 {
+		report.Add("failpoints", "every failpoint was hit a few times", &seldom, "at least %d times each", least)
+	}
+	return nil
+}
+
+// leastHits is how often each failpoint has to be hit in a run with many kills.
+func (o *options) leastHits() int {
+	if o.kills >= fault.ManyKills {
+		return fault.Turns - 1
+	}
+	return 0
+}
+
+const (
+	// chances is how often processes that have not come to their failpoint are
+	// ended to try again after the last fault, chance how long they have.
+	chances = 4
+	chance  = 6 * time.Second
+)
+
+// lastChances lets those failpoints have their turn at which no process has ended
+// yet. Some are passed only by who takes over: everybody who is left is ended
+// again.
+func (t *rig) lastChances(ctx context.Context) error {
+	for range chances {
+		limit, cancel := context.WithTimeout(ctx, chance)
+		var waiting []string
+		var err error
+		done := t.await(limit, func() bool {
+			waiting, err = t.armory.waiting()
+			return err != nil || len(waiting) == 0
+		})
+		cancel()
+		if done {
+			return err
+		}
+		t.screen.say("no process has come to some failpoints yet; ending %v again", waiting)
+		for _, name := range waiting {
+			t.injector.kill(ctx, t.injector.processes[name].Kill)
+		}
+	}
 	return nil
 }

@@ -72,7 +72,7 @@ type roles struct {
 
 // startRoles starts every role so many times. Kafka and ClickHouse are where
 // the proxies listen.
-func startRoles(ctx context.Context, o *options, s *servers, kafka, clickHouse string) (r *roles, err error) {
+func startRoles(ctx context.Context, o *options, s *servers, armory *armory, kafka, clickHouse string) (r *roles, err error) {
 	r = &roles{role: map[*proc.Process]string{}}
 	defer func() {
 		if err != nil {
@@ -91,7 +91,11 @@ func startRoles(ctx context.Context, o *options, s *servers, kafka, clickHouse s
 				return r, fmt.Errorf("making a folder for %s: %w", name, err)
 			}
 			env := append(cleanEnv(), o.roleEnv(s, name, folder, admin, kafka, clickHouse)...)
-			p, err := proc.Start(proc.Spec{Name: name, Argv: []string{s.self, childCommand, "role", role}, Env: func() []string { return env },
+			if len(o.points()) > 0 {
+				env = append(env, failpoint.LogEnv+"="+armory.log(name))
+			}
+			p, err := proc.Start(proc.Spec{Name: name, Argv: []string{s.self, childCommand, "role", role}, Env: env,
+				Arm: func() []string { return armory.env(name) },
 				Log: filepath.Join(s.dir, "logs", name+".log"), Pause: restartPause, Ready: answersAt("http://" + admin + "/readyz")})
 			if err != nil {
 				return r, err
@@ -111,7 +115,7 @@ func startRoles(ctx context.Context, o *options, s *servers, kafka, clickHouse s
 
 // roleEnv is the configuration of one role: timings for quick takeovers.
 func (o *options) roleEnv(s *servers, name, folder, admin, kafka, clickHouse string) []string {
-	env := []string{
+	return []string{
 		"PRICELAKE_INSTANCE=" + name,
 		"PRICELAKE_DATA_DIR=" + folder,
 		"PRICELAKE_ADMIN_ADDR=" + admin,
@@ -127,14 +131,7 @@ func (o *options) roleEnv(s *servers, name, folder, admin, kafka, clickHouse str
 		"PRICELAKE_LAKE_FLUSH_INTERVAL=500ms",
 		"PRICELAKE_LAKE_OTHER_FLUSH_INTERVAL=1s",
 	}
-	if len(o.failpoints) > 0 {
-		env = append(env, failpoint.LogEnv+"="+filepath.Join(s.dir, failpointLog))
-	}
-	return env
 }
-
-// failpointLog is where processes write which failpoints they passed.
-const failpointLog = "failpoints.log"
 
 // stopRole ends the processes of one role for good.
 func (r *roles) stopRole(role string) {

@@ -85,7 +85,7 @@ func (s *servers) startKafka(ctx context.Context, o *options) error {
 		return err
 	}
 	s.kafka = addr
-	return s.run(ctx, proc.Spec{Name: fault.Broker, Argv: argv, Env: os.Environ, Ready: listens(addr)})
+	return s.run(ctx, proc.Spec{Name: fault.Broker, Argv: argv, Env: os.Environ(), Ready: listens(addr)})
 }
 
 func (s *servers) startClickHouse(ctx context.Context) error {
@@ -128,7 +128,7 @@ func (s *servers) start(ctx context.Context, name string, env []string, ready fu
 		return fmt.Errorf("making a folder for %s: %w", name, err)
 	}
 	env = append(cleanEnv(), append(env, childDirEnv+"="+folder)...)
-	return s.run(ctx, proc.Spec{Name: name, Argv: []string{s.self, childCommand, name}, Env: func() []string { return env }, Ready: ready, Also: also})
+	return s.run(ctx, proc.Spec{Name: name, Argv: []string{s.self, childCommand, name}, Env: env, Ready: ready, Also: also})
 }
 
 func (s *servers) run(ctx context.Context, spec proc.Spec) error {

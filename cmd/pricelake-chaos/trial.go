@@ -100,6 +100,7 @@ type rig struct {
 	injector   *injector
 	watcher    *watcher
 	disks      *disks
+	armory     *armory
 
 	background sync.WaitGroup
 	failed     chan error // the first of what runs in the background
@@ -146,12 +147,14 @@ func (t *rig) start(ctx context.Context) (err error) {
 		return err
 	}
 	t.screen.step("starting the roles")
-	if t.roles, err = startRoles(ctx, t.o, t.servers, t.kafka.Addr(), t.clickHouse.Addr()); err != nil {
+	t.armory = newArmory(filepath.Join(t.dir, "logs"))
+	if t.roles, err = startRoles(ctx, t.o, t.servers, t.armory, t.kafka.Addr(), t.clickHouse.Addr()); err != nil {
 		return err
 	}
 	t.watcher = newWatcher(count.NewKafka(t.servers.kafka), count.NewRegistry(t.servers.registry), t.feed, t.roles)
 	t.inBackground(background, func(ctx context.Context) error { t.watcher.run(ctx); return nil })
-	t.injector = &injector{processes: t.processes(), kafka: t.kafka, clickHouse: t.clickHouse, api: t.api, screen: t.screen, disks: t.disks}
+	t.injector = &injector{processes: t.processes(), kafka: t.kafka, clickHouse: t.clickHouse, api: t.api, screen: t.screen, disks: t.disks,
+		armory: t.armory, session: t.o.session}
 	return nil
 }
 
@@ -207,9 +210,12 @@ func (t *rig) execute(ctx context.Context) (*count.Report, error) {
 	})
 	t.injector.run(ctx, steps, func(elapsed time.Duration) {
 		if length > 0 {
-			t.feed.Release(float64(elapsed) / float64(length))
+			t.feed.Release(saved * float64(elapsed) / float64(length))
 		}
 	})
+	if err := t.lastChances(ctx); err != nil {
+		return nil, err
+	}
 	t.feed.Release(1)
 	if err := t.settle(ctx, report); err != nil {
 		return nil, err
@@ -219,6 +225,7 @@ func (t *rig) execute(ctx context.Context) (*count.Report, error) {
 		return nil, err
 	}
 	t.watcher.report(report, t.o, t.injector.processes)
+	t.zombies(report)
 	if err := t.points(report); err != nil {
 		return nil, err
 	}
@@ -227,6 +234,31 @@ func (t *rig) execute(ctx context.Context) (*count.Report, error) {
 		return nil, err
 	}
 	return report, theOracle(ledger, t.servers, t.screen).Count(ctx, report)
+}
+
+// saved is the share of the trades that comes while faults go on: the rest is for
+// those that are waited for.
+const saved = 0.95
+
+// zombies adds the check that processes of each role came back as often as was
+// asked for.
+func (t *rig) zombies(report *count.Report) {
+	if t.o.zombies == 0 {
+		return
+	}
+	rounds := map[string]int{}
+	for p, role := range t.roles.role {
+		rounds[role] += t.injector.zombies[p.Name()]
+	}
+	var few count.Findings
+	text := ""
+	for _, role := range fault.ZombieRoles() {
+		text += fmt.Sprintf(", %s %d", role, rounds[role])
+		if rounds[role] < t.o.zombies {
+			few.Addf("%s: frozen %d times for %s", role, rounds[role], 2*t.o.session)
+		}
+	}
+	report.Add("zombies", "processes of each role were given up and came back", &few, "%s", text[2:])
 }
 
 // settle waits until the API has nothing more to say, ends the schedule and

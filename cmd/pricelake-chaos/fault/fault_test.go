@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"reflect"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,25 +72,67 @@ func TestPlanHasEverything(t *testing.T) {
 }
 
 func TestPlanGivesEveryPointItsTurn(t *testing.T) {
-	o := testOptions(4)
-	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		o.Points = append(o.Points, Point{name, []string{"poller"}})
-	}
-	turns, kills := map[string]int{}, 0
-	for _, s := range Plan(o) {
-		switch s.Kind {
-		case Failpoint:
-			turns[s.Point]++
-			if s.Nth < 1 || s.Nth > maxNth || s.Target != "poller-1" && s.Target != "poller-2" {
-				t.Fatalf("a step at a point: %+v", s)
+	for _, c := range []struct{ kills, points, atOnce, least int }{
+		{kills: 50, points: 5, atOnce: 1, least: 5},   // few kills: each a point
+		{kills: 200, points: 5, atOnce: 1, least: 20}, // few points
+		{kills: 200, points: 36, atOnce: 3, least: 5},
+	} {
+		o := testOptions(4)
+		o.Kills = c.kills
+		for i := range c.points {
+			roles := []string{"poller"}
+			if i%2 == 0 {
+				roles = []string{"lake", "poller"}
 			}
-			kills++
-		case Kill, KillAll:
+			o.Points = append(o.Points, Point{string(rune('A' + i)), roles})
+		}
+		o.Processes = append(o.Processes, Process{"lake-1", "lake", 6, true})
+		turns, kills, most := map[string]int{}, 0, 0
+		for _, s := range Plan(o) {
+			switch s.Kind {
+			case Failpoint:
+				for _, p := range s.Points {
+					turns[p]++
+				}
+				if most = max(most, len(s.Points)); s.Nth < 1 || s.Nth > maxNth || s.Target != "lake-1" && !strings.HasPrefix(s.Target, "poller-") || len(s.Points) == 0 {
+					t.Fatalf("a step at a point: %+v", s)
+				}
+				kills++
+			case Kill, KillAll:
+				kills++
+			}
+		}
+		least := slices.Min(slices.Collect(maps.Values(turns)))
+		if len(turns) != c.points || least < c.least || most != c.atOnce || kills != c.kills {
+			t.Errorf("%d kills, %d points: %d kills with up to %d points, the fewest turns %d of %v", c.kills, c.points, kills, most, least, turns)
+		}
+	}
+}
+
+// Zombies are frozen for as long as it takes to be given up, each role as often
+// as was asked for, beside everything else and in order.
+func TestPlanOfZombies(t *testing.T) {
+	o := testOptions(5)
+	o.Processes = nil
+	for _, role := range ZombieRoles() {
+		o.Processes = append(o.Processes, Process{role + "-1", role, 6, true}, Process{role + "-2", role, 6, true})
+	}
+	o.Kills, o.Zombies, o.Kinds = 5, 20, []Kind{Reset}
+	frozen, kills, last := map[string]int{}, 0, time.Duration(0)
+	for _, s := range Plan(o) {
+		if s.At < last {
+			t.Fatalf("a step out of order: %+v", s)
+		}
+		last = s.At
+		switch {
+		case s.Kind == Freeze && s.For == 2*o.Session:
+			frozen[strings.TrimRight(s.Target, "-12")]++
+		case s.Kind == Kill:
 			kills++
 		}
 	}
-	if len(turns) != 5 || turns["a"] != 20 || turns["e"] != 20 || kills != 200 {
-		t.Fatalf("%d kills, turns %v", kills, turns)
+	if want := map[string]int{"poller": 20, "normalizer": 20, "deduplicator": 20, "lake": 20}; !maps.Equal(frozen, want) || kills != 5 {
+		t.Errorf("frozen %v and %d kills, want %v and 5", frozen, kills, want)
 	}
 }
 

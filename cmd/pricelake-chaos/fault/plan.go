@@ -1,9 +1,11 @@
 package fault
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,7 +19,7 @@ const (
 	Kill    Kind = "kill"     // SIGKILL; the process is started again
 	KillAll Kind = "kill-all" // every process at once
 	// Failpoint is SIGKILL too; the process that is started again ends itself
-	// at a failpoint.
+	// at a failpoint, and again at the next one if there are several.
 	Failpoint Kind = "failpoint"
 	Freeze    Kind = "freeze"  // SIGSTOP for longer than a session lives, then SIGCONT
 	Reset     Kind = "reset"   // all connections to a server are cut
@@ -45,8 +47,8 @@ type Step struct {
 	Ask    string        `json:"ask,omitempty"`   // the request whose answer is lost
 	Key    int16         `json:"-"`               // its API key
 	Times  int           `json:"times,omitempty"` // how many answers are lost
-	Point  string        `json:"point,omitempty"`
-	Nth    int           `json:"nth,omitempty"` // the hit of the point that ends the process
+	Points []string      `json:"points,omitempty"`
+	Nth    int           `json:"nth,omitempty"` // the hit of a point that ends the process
 }
 
 // String is the step as people read it.
@@ -55,8 +57,8 @@ func (s Step) String() string {
 	if s.Ask != "" {
 		text += fmt.Sprintf(" (%d × the answer to %s)", s.Times, s.Ask)
 	}
-	if s.Point != "" {
-		text += fmt.Sprintf(" at %s, the %d. time", s.Point, s.Nth)
+	if len(s.Points) > 0 {
+		text += fmt.Sprintf(" at %s, the %d. time", strings.Join(s.Points, " and "), s.Nth)
 	}
 	if s.For > 0 {
 		text += " for " + s.For.String()
@@ -79,8 +81,14 @@ type Options struct {
 	Session time.Duration
 	// Proxied servers stand behind a proxy.
 	Proxied []string
-	// Points are taken in turns by every other kill, each as often as any other.
+	// Points are taken in turns by every other kill, each as often as any other;
+	// where there are many kills, by several at a time, so that each has a few
+	// turns.
 	Points []Point
+	// Zombies is how often a process of each role that can own partitions is
+	// frozen for twice the session's time, so that another one takes over and it
+	// comes back; of the roles ZombieRoles.
+	Zombies int
 	// Disks are servers with file systems of their own.
 	Disks []string
 	// Kinds, if any, are the only ones to use.
@@ -116,7 +124,28 @@ func Plan(o Options) []Step {
 		step.At = at.Round(time.Millisecond)
 		p.steps = append(p.steps, step)
 	}
+	p.zombies()
 	return p.steps
+}
+
+// ZombieRoles are the roles whose owners of partitions could do harm after they
+// have been given up.
+func ZombieRoles() []string { return []string{"poller", "normalizer", "deduplicator", "lake"} }
+
+// zombies adds rounds in which a process of each role is frozen. The roles have
+// their turns a moment apart, and the group of each has time to gather again.
+func (p *planner) zombies() {
+	long := 2 * p.Session
+	for round := range p.Zombies {
+		at := time.Duration(round) * (long + p.Session)
+		for _, role := range ZombieRoles() {
+			at += p.between(0, p.Session/4)
+			if target := p.choose(func(c Process) bool { return c.Role == role && c.Freezable }); target != "" {
+				p.steps = append(p.steps, Step{At: at, Kind: Freeze, Target: target, For: long})
+			}
+		}
+	}
+	slices.SortStableFunc(p.steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 }
 
 type planner struct {
@@ -141,19 +170,45 @@ func (p *planner) kill() Step {
 	return Step{Kind: Kill, Target: p.choose(func(Process) bool { return true })}
 }
 
-// maxNth bounds which hit of a point ends the process.
-const maxNth = 3
+const (
+	// maxNth bounds which hit of a point ends the process.
+	maxNth = 3
+	// ManyKills are enough for every point to have Turns of them, with up to
+	// maxPoints for one kill.
+	ManyKills = 100
+	Turns     = 6
+	maxPoints = 4
+)
 
-// point draws a point that has not had its turn, and a process that passes it.
+// atOnce is how many points one kill takes. Without many kills most of what is
+// killed is to be killed anywhere.
+func (p *planner) atOnce() int {
+	if p.Kills < ManyKills {
+		return 1
+	}
+	half := (p.Kills + 1) / 2
+	return min((Turns*len(p.Points)+half-1)/half, maxPoints)
+}
+
+// point draws points that have not had their turn, and a process that passes
+// them.
 func (p *planner) point() Step {
 	if len(p.turn) == 0 {
 		p.turn = slices.Clone(p.Points)
 		p.rng.Shuffle(len(p.turn), func(i, j int) { p.turn[i], p.turn[j] = p.turn[j], p.turn[i] })
 	}
-	one := p.turn[0]
-	p.turn = p.turn[1:]
-	target := p.choose(func(c Process) bool { return slices.Contains(one.Roles, c.Role) })
-	return Step{Kind: Failpoint, Target: target, Point: one.Name, Nth: 1 + p.rng.IntN(maxNth)}
+	step := Step{Kind: Failpoint, Nth: 1 + p.rng.IntN(maxNth)}
+	role := p.turn[0].Roles[p.rng.IntN(len(p.turn[0].Roles))]
+	step.Target = p.choose(func(c Process) bool { return c.Role == role })
+	most := p.atOnce()
+	p.turn = slices.DeleteFunc(p.turn, func(one Point) bool {
+		take := len(step.Points) < most && slices.Contains(one.Roles, role)
+		if take {
+			step.Points = append(step.Points, one.Name)
+		}
+		return take
+	})
+	return step
 }
 
 // choose draws a process by weight.

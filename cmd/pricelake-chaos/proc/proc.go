@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -20,8 +21,11 @@ import (
 type Spec struct {
 	Name string
 	Argv []string
-	// Env is the whole environment, asked for at each start.
-	Env func() []string
+	// Env is the whole environment.
+	Env []string
+	// Arm, asked before each start, returns a few variables more; a process
+	// that gets any may end itself by SIGKILL. May be nil.
+	Arm func() []string
 	Dir string
 	// Log is a file that output is appended to.
 	Log string
@@ -48,10 +52,9 @@ type Process struct {
 	kills   int
 	// unasked are ends that nobody caused.
 	unasked []string
-	killed  bool     // the end of cmd is our doing
-	next    []string // environment of the next start alone
-	armed   bool     // cmd may end itself
-	mayEnd  bool     // for reasons that were given to it
+	killed  bool // the end of cmd is our doing
+	armed   bool // cmd may end itself
+	mayEnd  bool // for reasons that were given to it
 
 	quit chan struct{}
 	done chan struct{}
@@ -111,10 +114,13 @@ func (p *Process) launch() error {
 		return fmt.Errorf("opening the log of %s: %w", p.spec.Name, err)
 	}
 	defer func() { _ = log.Close() }()
+	armed := false
 	cmd := exec.Command(p.spec.Argv[0], p.spec.Argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.spec.Dir, log, log
-	if p.spec.Env != nil {
-		cmd.Env = p.spec.Env()
+	cmd.Env = p.spec.Env
+	if p.spec.Arm != nil {
+		more := p.spec.Arm()
+		cmd.Env, armed = append(slices.Clone(cmd.Env), more...), len(more) > 0
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	dieWithThread(cmd.SysProcAttr)
@@ -123,12 +129,10 @@ func (p *Process) launch() error {
 	if p.stopped {
 		return fmt.Errorf("starting %s: it was stopped", p.spec.Name)
 	}
-	cmd.Env = append(cmd.Env, p.next...)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", p.spec.Name, err)
 	}
-	p.armed, p.next = len(p.next) > 0, nil
-	p.cmd, p.exited, p.killed, p.frozen = cmd, make(chan struct{}), false, false
+	p.cmd, p.exited, p.killed, p.frozen, p.armed = cmd, make(chan struct{}), false, false, armed
 	p.starts++
 	return nil
 }
@@ -152,15 +156,6 @@ func (p *Process) wait() {
 func endedBy(cmd *exec.Cmd, s syscall.Signal) bool {
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == s
-}
-
-// KillArmed ends the process with SIGKILL; the next one, and none after it, is
-// started with a few variables more and may end itself by SIGKILL.
-func (p *Process) KillArmed(env []string) bool {
-	p.mu.Lock()
-	p.next = env
-	p.mu.Unlock()
-	return p.Kill()
 }
 
 // MayEnd says whether an end of the process is no surprise for now.

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pricelake/pricelake/internal/failpoint"
+)
+
+// armory tells processes at which failpoints to end themselves. One that ends of
+// something else before it has come there is told again when it is started anew:
+// whether it comes there depends on what it owns.
+type armory struct {
+	dir string // of the logs in which processes note what they passed, one each
+
+	mu     sync.Mutex
+	orders map[string][]*order // by process
+}
+
+// order is to end at a point.
+type order struct {
+	point failpoint.Point
+	nth   int
+	told  bool // to a process
+}
+
+func newArmory(dir string) *armory { return &armory{dir: dir, orders: map[string][]*order{}} }
+
+// arm orders a process to end at each of the points, one after the other, from
+// its next start on.
+func (a *armory) arm(process string, points []string, nth int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range points {
+		a.orders[process] = append(a.orders[process], &order{point: failpoint.Point(p), nth: nth})
+	}
+}
+
+// env is what the next start of a process gets. An order that was told before and
+// came to nothing is for the first hit.
+func (a *armory) env(process string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var texts []string
+	armed := map[failpoint.Point]bool{}
+	for _, o := range a.open(process) {
+		if armed[o.point] {
+			continue // it ends there once
+		}
+		nth := o.nth
+		if o.told {
+			nth = 1
+		}
+		armed[o.point], o.told = true, true
+		texts = append(texts, fmt.Sprintf("%s=%s@%d", o.point, failpoint.Kill, nth))
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	return []string{failpoint.Env + "=" + strings.Join(texts, ";")}
+}
+
+// open are the orders that a process has not obeyed. The caller holds the lock.
+func (a *armory) open(process string) (open []*order) {
+	seen, err := failpoint.ReadLog(a.log(process))
+	if err != nil {
+		return nil // the table at the end will say so too
+	}
+	for _, o := range a.orders[process] {
+		c := seen[o.point]
+		if c.Fired == 0 {
+			open = append(open, o)
+			continue
+		}
+		c.Fired--
+		seen[o.point] = c
+	}
+	return open
+}
+
+// waiting are the processes with orders for points at which none has ended yet.
+func (a *armory) waiting() (processes []string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all, err := a.read()
+	if err != nil {
+		return nil, err
+	}
+	for _, process := range slices.Sorted(maps.Keys(a.orders)) {
+		if slices.ContainsFunc(a.orders[process], func(o *order) bool { return all[o.point].Fired == 0 }) {
+			processes = append(processes, process)
+		}
+	}
+	return processes, nil
+}
+
+// log is where a process writes which failpoints it passed.
+func (a *armory) log(process string) string { return filepath.Join(a.dir, process+".failpoints.log") }
+
+// read sums up the logs of all processes.
+func (a *armory) read() (map[failpoint.Point]failpoint.Counts, error) {
+	names, err := filepath.Glob(a.log("*"))
+	if err != nil {
+		return nil, fmt.Errorf("looking for the logs of failpoints: %w", err)
+	}
+	all := map[failpoint.Point]failpoint.Counts{}
+	for _, name := range names {
+		one, err := failpoint.ReadLog(name)
+		if err != nil {
+			return nil, err
+		}
+		for p, c := range one {
+			all[p] = failpoint.Counts{Passed: all[p].Passed + c.Passed, Fired: all[p].Fired + c.Fired}
+		}
+	}
+	return all, nil
+}
