@@ -97,6 +97,9 @@ func testQuarantineTopicRecreated(t *testing.T, c *cluster) {
 	c.number(t, in, 1, 0, 30)
 	// Some brokers forget the offsets of a topic with it; a restored backup, or a
 	// broker that does not, has them still.
+	if c.fake == nil {
+		eventually(t, "the offsets of the topic to be forgotten", func() bool { return c.committed(t, group, in)[0] < 0 })
+	}
 	offsets := kadm.Offsets{}
 	offsets.Add(kadm.Offset{Topic: in, At: kept, LeaderEpoch: -1, Metadata: metadata})
 	if err := admin.CommitAllOffsets(t.Context(), group, offsets); err != nil {
