@@ -67,17 +67,18 @@ func (o *options) leastHits() int {
 }
 
 const (
-	// chances is how often processes that have not come to their failpoint are
-	// ended to try again after the last fault, chance how long they have.
-	chances = 4
+	// chances is how often processes that have not come to their failpoint get
+	// another chance after the last fault, chance how long each takes.
+	chances = 5
 	chance  = 6 * time.Second
 )
 
 // lastChances lets those failpoints have their turn at which no process has ended
-// yet. Some are passed only by who takes over: everybody who is left is ended
-// again.
+// yet. Some are passed only by who takes over, others only by who has to give
+// partitions up: those that are waited for are ended, and the others of their role
+// the next time, who then come back and want their share.
 func (t *rig) lastChances(ctx context.Context) error {
-	for range chances {
+	for round := range chances {
 		limit, cancel := context.WithTimeout(ctx, chance)
 		var waiting []string
 		var err error
@@ -89,7 +90,10 @@ func (t *rig) lastChances(ctx context.Context) error {
 		if done {
 			return err
 		}
-		t.screen.say("no process has come to some failpoints yet; ending %v again", waiting)
+		if round%2 == 1 {
+			waiting = t.roles.peers(waiting)
+		}
+		t.screen.say("no process has come to some failpoints yet; ending %v", waiting)
 		for _, name := range waiting {
 			t.injector.kill(ctx, t.injector.processes[name].Kill)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -131,6 +132,20 @@ func (o *options) roleEnv(s *servers, name, folder, admin, kafka, clickHouse str
 		"PRICELAKE_LAKE_FLUSH_INTERVAL=500ms",
 		"PRICELAKE_LAKE_OTHER_FLUSH_INTERVAL=1s",
 	}
+}
+
+// peers are the processes that have the role of one of those named, without them.
+func (r *roles) peers(names []string) (peers []string) {
+	wanted := map[string]bool{}
+	for _, p := range r.list {
+		wanted[r.role[p]] = wanted[r.role[p]] || slices.Contains(names, p.Name())
+	}
+	for _, p := range r.list {
+		if wanted[r.role[p]] && !slices.Contains(names, p.Name()) {
+			peers = append(peers, p.Name())
+		}
+	}
+	return peers
 }
 
 // stopRole ends the processes of one role for good.
