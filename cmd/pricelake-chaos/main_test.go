@@ -103,6 +103,22 @@ func TestSmoke(t *testing.T) {
 	}
 }
 
+// TestSmokeOnKafka makes a small run on Apache Kafka, in which a process of each
+// role is given up and comes back.
+func TestSmokeOnKafka(t *testing.T) {
+	program := chaos(t)
+	needEngine(t)
+	if _, err := os.Stat(defaultKafkaLibs()); err != nil && os.Getenv("CI") != "true" {
+		t.Skipf("no Apache Kafka on this machine, run .ci/services fetch: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	last := verdictOf(t, program, "--on", "kafka", "--events", "10000", "--kills", "2", "--zombies", "1", "--gap", "3s", "--seed", "12", "--json")
+	if !last.OK || last.Events != 10_000 || last.Kills != 2 || last.Lost != 0 || last.Doubled != 0 {
+		t.Fatalf("the run ended with %+v", last)
+	}
+}
+
 // plant adds an answer to the ledger that nobody has ever got.
 func plant(t *testing.T, ledger string) {
 	t.Helper()
