@@ -171,13 +171,14 @@ func (p *planner) kill() Step {
 }
 
 const (
+	// ManyKills are enough for every point to have a few turns.
+	ManyKills = 100
+	// Turns is how many that are.
+	Turns = 6
+	// maxPoints bounds how many points one kill takes for it.
+	maxPoints = 4
 	// maxNth bounds which hit of a point ends the process.
 	maxNth = 3
-	// ManyKills are enough for every point to have Turns of them, with up to
-	// maxPoints for one kill.
-	ManyKills = 100
-	Turns     = 6
-	maxPoints = 4
 )
 
 // atOnce is how many points one kill takes. Without many kills most of what is
