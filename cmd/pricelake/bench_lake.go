@@ -30,10 +30,15 @@ Broker and ClickHouse are processes of their own; CPU time and memory are those
 of the role's process. Rows are counted through ClickHouse's HTTP interface.
 
 With --rate the role is fed at that rate, and what is measured is the time from
-the publication of a price to the row that can be read.`,
+the publication of a price to the row that can be read.
+
+With --pairs what is measured is the cost of exactly-once: the role as it is
+against the same role without intents, which may double rows when it is frozen
+and taken over.`,
 		Args: cobra.NoArgs,
 		Example: examples("pricelake bench lake --rows 5000000", "pricelake bench lake --rows 500000 --only sink --profile ./profiles",
-			"pricelake bench lake --rate 50 --partitions 50 --json"),
+			"pricelake bench lake --rate 50 --partitions 50 --json",
+			"pricelake bench lake --pairs 7 --rows 1000000"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("rate") {
 				latency.Partitions = o.Partitions
@@ -51,13 +56,14 @@ the publication of a price to the row that can be read.`,
 	f.StringSliceVar(&o.Only, "only", nil, "what to measure of sink, ceiling (which needs the sink) and engine")
 	f.IntVar(&latency.Rate, "rate", 0, "prices a second: measure how long they take")
 	f.IntVar(&latency.Samples, "samples", 300, "prices to measure with --rate")
+	f.IntVar(&o.Pairs, "pairs", 0, "pairs of runs, with intents and without: measure what intents cost")
 	f.StringVar(&keep, "keep", "", "folder that keeps the data of the servers, to count again; empty or new")
 	return cmd
 }
 
 func (c *cli) benchLake(ctx context.Context, o bench.LakeOptions, keep string) (err error) {
-	if o.Rows < 1 || o.Runs < 1 || o.Partitions < 1 {
-		return usageError{errors.New("rows, runs and partitions must be 1 or more")}
+	if o.Rows < 1 || o.Runs < 1 || o.Partitions < 1 || o.Pairs < 0 {
+		return usageError{errors.New("rows, runs and partitions must be 1 or more, pairs not below 0")}
 	}
 	engine, err := c.locateEngine(ctx)
 	if err != nil {
@@ -77,6 +83,11 @@ func (c *cli) benchLake(ctx context.Context, o bench.LakeOptions, keep string) (
 	}
 	if c.flags.json {
 		return c.out.value(report)
+	}
+	if i := report.Intents; i != nil {
+		c.out.line("intents cost %.1f %% of the rows/s (two runs of the same differ by %.1f %%) and %.1f %% more CPU time of the role (%.1f %%); medians of %d pairs",
+			100*i.Cost, 100*i.Noise, 100*i.CPUCost, 100*i.CPUNoise, i.Pairs)
+		return nil
 	}
 	c.benchLakeTable(report)
 	return nil

@@ -36,6 +36,8 @@ type Settings struct {
 	Getenv func(string) string
 	// Failpoints are where the kill test ends this process; nil: nowhere.
 	Failpoints *failpoint.Set
+	// NoIntents: the lake records none. What they cost is measured with it.
+	NoIntents bool
 }
 
 // App is one process of pricelake: its settings and the clients its roles and

@@ -67,6 +67,7 @@ func (a *App) runLake(ctx context.Context) error {
 		Transform:  lake.Transform,
 		Writer:     a.settings.Config.Instance,
 		Compacted:  lake.Compacted,
+		NoIntents:  a.settings.NoIntents,
 		Failpoints: a.settings.Failpoints,
 		Log:        a.log.With("part", lake.Role),
 		Registerer: a.metrics,

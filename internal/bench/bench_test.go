@@ -75,6 +75,23 @@ func TestReportTakesMediansAndTheBest(t *testing.T) {
 	}
 }
 
+func TestCostOfIntents(t *testing.T) {
+	runs := func(seconds ...int) (rs []Run) {
+		for _, s := range seconds {
+			rs = append(rs, Run{Rows: 1000, Took: time.Duration(s) * time.Second, Usage: Usage{CPU: time.Duration(2*s) * time.Second}})
+		}
+		return rs
+	}
+	// A machine that grows slower: the pairs tell, medians of each do not.
+	r := IntentsReport{Intended: runs(10, 20, 40), Bare: runs(8, 10, 36), Again: runs(10, 25, 50)}
+	r.finish()
+	for name, v := range map[string][2]float64{"cost": {r.Cost, 0.2}, "noise": {r.Noise, 0.2}, "CPU": {r.CPUCost, 0.25}, "noise of CPU": {r.CPUNoise, 0.2}} {
+		if diff := v[0] - v[1]; diff > 1e-9 || diff < -1e-9 {
+			t.Errorf("%s %v, want %v", name, v[0], v[1])
+		}
+	}
+}
+
 func TestUsageOfThisProcess(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		t.Skip("what a process uses is measured on Linux only")

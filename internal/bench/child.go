@@ -29,6 +29,8 @@ const (
 	childAddrEnv     = "BENCH_ADDR"
 	childProfileEnv  = "BENCH_PROFILE_DIR" // empty: no profiles
 	childPasswordEnv = "BENCH_CLICKHOUSE_SECRET"
+	// childNoIntentsEnv, if not empty, makes the lake record no intents.
+	childNoIntentsEnv = "BENCH_NO_INTENTS"
 )
 
 // RunChild is the whole life of a process that a measurement starts of its own
@@ -70,7 +72,7 @@ func runRole(ctx context.Context, role string, getenv func(string) string, log *
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	a, err := app.New(app.Settings{Config: cfg, Getenv: getenv}, log, ops.NewRegistry("bench"))
+	a, err := app.New(app.Settings{Config: cfg, Getenv: getenv, NoIntents: getenv(childNoIntentsEnv) != ""}, log, ops.NewRegistry("bench"))
 	if err != nil {
 		return err
 	}

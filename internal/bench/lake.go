@@ -21,6 +21,9 @@ type LakeOptions struct {
 	Runs       int
 	Partitions int
 	Profile    string // folder for profiles of the role; empty: none
+	// Pairs, if not 0, measures what intents cost, in so many pairs of runs, and
+	// nothing else.
+	Pairs int
 	// Only, if not empty, says what is measured of sink, ceiling and engine.
 	// The ceiling needs the sink.
 	Only []string
@@ -58,6 +61,9 @@ func Lake(ctx context.Context, o LakeOptions) (_ *LakeReport, err error) {
 	}
 	if err := b.fill(ctx); err != nil {
 		return nil, err
+	}
+	if o.Pairs > 0 {
+		return b.report, b.intents(ctx)
 	}
 	for _, step := range []struct {
 		name string
@@ -99,7 +105,7 @@ func (b *lakeBench) sinkRuns(ctx context.Context) error {
 
 // sinkRun drains the topic once through the role, from the start of its process
 // to the last row that can be read.
-func (b *lakeBench) sinkRun(ctx context.Context, number int) (run Run, err error) {
+func (b *lakeBench) sinkRun(ctx context.Context, number int, env ...string) (run Run, err error) {
 	if err := b.reset(ctx); err != nil {
 		return run, err
 	}
@@ -113,7 +119,7 @@ func (b *lakeBench) sinkRun(ctx context.Context, number int) (run Run, err error
 		}
 	}
 	before, start := b.others(), time.Now()
-	role, err := b.servers.StartRole("lake", b.Partitions, childProfileEnv+"="+profile)
+	role, err := b.servers.StartRole("lake", b.Partitions, append(env, childProfileEnv+"="+profile)...)
 	if err != nil {
 		return run, err
 	}

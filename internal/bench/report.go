@@ -65,6 +65,8 @@ type LakeReport struct {
 	// a part of their median: a smaller difference means nothing.
 	Noise float64 `json:"noise"`
 
+	Intents *IntentsReport `json:"intents,omitempty"`
+
 	Sink       []Run         `json:"-"`
 	Engine     []Run         `json:"-"`
 	EngineBest []Run         `json:"-"`
