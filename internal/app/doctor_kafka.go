@@ -106,8 +106,8 @@ func (d *doctor) profile() kafka.Profile {
 	return d.app.profile
 }
 
-// needed are settings without which records are lost or refused; others are a
-// matter of retention and speed.
+// needed are settings without which records are lost or refused, as they are by a
+// retention of less than kafka.LeastRetention; others are a matter of taste and speed.
 func needed() []string {
 	return []string{"cleanup.policy", "max.message.bytes", "message.timestamp.type", "min.compaction.lag.ms"}
 }
@@ -148,7 +148,7 @@ func (d *doctor) drifted(q question, c kafka.TopicChange) bool {
 		return false // `up` was started with another number
 	case c.Kind == kafka.ChangeRefused:
 		q.warn(c.Topic, "set kafka.partitions to "+c.From+": the number of an existing topic is never changed", "it has %s partitions, the configuration says %s", c.From, c.To)
-	case slices.Contains(needed(), c.Config):
+	case slices.Contains(needed(), c.Config), c.Config == "retention.ms" && kafka.TooShort(c.From):
 		q.fail(c.Topic, applyTopics, "%s is %s instead of %s", c.Config, orUnset(c.From), c.To)
 	default:
 		q.warn(c.Topic, applyTopics, "%s is %s instead of %s", c.Config, orUnset(c.From), c.To)

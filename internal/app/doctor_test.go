@@ -166,7 +166,14 @@ func (r *rig) topicsOff(t *testing.T) {
 		}
 	}
 	alter(schemas.TopicCalls, "cleanup.policy", "delete")
+	if err := r.app("").checkSources(t.Context()); err != nil {
+		t.Errorf("topics as described cannot be loaded: %v", err)
+	}
 	alter(schemas.TopicPolls, "retention.ms", "60000")
+	alter(schemas.TopicRejected, "retention.ms", "90000000")
+	if err := r.app("").checkSources(t.Context()); err == nil || !strings.Contains(err.Error(), schemas.TopicPolls) || strings.Contains(err.Error(), schemas.TopicRejected) {
+		t.Errorf("a role starts with topics that forget within a minute: %v", err)
+	}
 	if _, err := admin.DeleteTopic(t.Context(), schemas.TopicPrices); err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +182,8 @@ func (r *rig) topicsOff(t *testing.T) {
 	}
 	d := r.examine()
 	finds(t, d, VerdictFail, "topics", schemas.TopicCalls, "cleanup.policy is delete instead of compact", "→ run `pricelake topics apply`")
-	finds(t, d, VerdictWarn, "topics", schemas.TopicPolls, "retention.ms is 60000", "→ run `pricelake topics apply`")
+	finds(t, d, VerdictFail, "topics", schemas.TopicPolls, "retention.ms is 60000", "→ run `pricelake topics apply`")
+	finds(t, d, VerdictWarn, "topics", schemas.TopicRejected, "retention.ms is 90000000", "→ run `pricelake topics apply`")
 	finds(t, d, VerdictFail, "topics", schemas.TopicPrices, "message.timestamp.type", "LogAppendTime")
 	finds(t, d, VerdictWarn, "topics", schemas.TopicPrices, "5 partitions, the configuration says 1", "→ set kafka.partitions to 5")
 	finds(t, d, VerdictFail, "topics", schemas.TopicPrices, "they must be equal")
@@ -194,7 +202,7 @@ func (r *rig) lakeOff(t *testing.T, server *embed.ClickHouse) {
 	run("INSERT INTO pricelake.migrations (version_id, is_applied) VALUES (77, 1)")
 	d := r.examine()
 	finds(t, d, VerdictWarn, "migrations", "a newer version of pricelake", "77", "→ run the newer version")
-	finds(t, d, VerdictFail, "settings", "table polls remembers no insert tokens")
+	finds(t, d, VerdictFail, "settings", "table polls remembers the tokens of the last 0 inserts")
 	run("ALTER TABLE pricelake.migrations DELETE WHERE version_id = 9 SETTINGS mutations_sync = 1")
 	finds(t, r.examine(), VerdictFail, "migrations", "lacks 00009_watch.sql", "→ run `pricelake migrate`")
 }

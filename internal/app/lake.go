@@ -34,6 +34,9 @@ func (a *App) runLake(ctx context.Context) error {
 	if err != nil {
 		return a.stopped(ctx, err)
 	}
+	if err := a.await(ctx, "Kafka", bounded(a.checkSources)); err != nil {
+		return a.stopped(ctx, err)
+	}
 	calls, err := a.openCalls(ctx)
 	if err != nil {
 		return a.stopped(ctx, err)
@@ -83,6 +86,26 @@ func (a *App) runLake(ctx context.Context) error {
 		return both(ctx, func(ctx context.Context) error { return a.audit(ctx, l, audit) },
 			func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })
 	})
+}
+
+// checkSources says whether the topics that are loaded as logs of events are such.
+func (a *App) checkSources(ctx context.Context) error {
+	admin, err := kafka.NewAdmin(a.kafkaConfig(lake.Role))
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	var topics []string
+	for _, t := range lake.Tables() {
+		if !t.Latest {
+			topics = append(topics, t.Topic)
+		}
+	}
+	seen, err := admin.CheckSources(ctx, a.kafkaConfig(lake.Role), topics...)
+	if err == nil && !seen {
+		a.log.DebugContext(ctx, "the account may not see the settings of topics and brokers; `pricelake doctor` checks them")
+	}
+	return err
 }
 
 // lakeSink makes the sink with a decoder for every topic.

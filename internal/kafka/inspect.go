@@ -148,6 +148,9 @@ type rule struct {
 	breaks bool
 }
 
+// metadataBytes is how much brokers take beside an offset.
+const metadataBytes = "offset.metadata.max.bytes"
+
 // rules are what a Config relies on at the brokers.
 func (c Config) rules() []rule {
 	session, transaction := c.SessionTimeout.Milliseconds(), c.TransactionTimeout.Milliseconds()
@@ -157,7 +160,7 @@ func (c Config) rules() []rule {
 		{"group.min.session.timeout.ms", atMost(session), fmt.Sprintf("at most %d, or raise kafka.session_timeout to it: no role can join its group", session), true},
 		{"group.max.session.timeout.ms", atLeast(session), fmt.Sprintf("at least %d, or lower kafka.session_timeout to it: no role can join its group", session), true},
 		{"transaction.max.timeout.ms", atLeast(transaction), fmt.Sprintf("at least %d, or lower kafka.transaction_timeout to it: scheduler, normalizer and deduplicator cannot write", transaction), true},
-		{"offset.metadata.max.bytes", atLeast(maxMetadata), fmt.Sprintf("at least %d: the loops commit notes beside offsets", maxMetadata), true},
+		{metadataBytes, atLeast(maxNote), fmt.Sprintf("at least %d: the loops commit notes beside offsets", maxNote), true},
 		{"socket.request.max.bytes", atLeast(maxDeadLetterBytes + 1<<20), fmt.Sprintf("at least %d: the largest answer must pass", maxDeadLetterBytes+1<<20), true},
 		{"offsets.retention.minutes", atLeast(7 * 24 * 60), "at least 10080: a group that is stopped for longer forgets its position and begins anew", false},
 		{"transaction.abort.timed.out.transaction.cleanup.interval.ms", atMost(10_000), "at most 10000: after a kill the successor waits for it on top of kafka.transaction_timeout", false},

@@ -34,7 +34,8 @@ func TestJudgeBrokerSettings(t *testing.T) {
 	f(map[string]string{"group.min.session.timeout.ms": "10001"}, "group.min.session.timeout.ms breaks")
 	f(map[string]string{"group.max.session.timeout.ms": "9999"}, "group.max.session.timeout.ms breaks")
 	f(map[string]string{"transaction.max.timeout.ms": "7999"}, "transaction.max.timeout.ms breaks")
-	f(map[string]string{"offset.metadata.max.bytes": "100"}, "offset.metadata.max.bytes breaks")
+	f(map[string]string{"offset.metadata.max.bytes": "2047"}, "offset.metadata.max.bytes breaks")
+	f(map[string]string{"offset.metadata.max.bytes": "2048"})
 	f(map[string]string{"socket.request.max.bytes": "1048576"}, "socket.request.max.bytes breaks")
 	f(map[string]string{"offsets.retention.minutes": "60"}, "offsets.retention.minutes warns")
 }

@@ -21,21 +21,33 @@ type note struct {
 
 const (
 	noteVersion = "range1"
-	// maxStopped bounds the reason of a quarantine: with it and an intent a
-	// note stays below half of what brokers take.
-	maxStopped = 512
+	// maxStopped bounds the reason of a quarantine as it is quoted, where every
+	// letter may take six: with it and an intent a note stays within maxNote.
+	maxStopped = 900
 )
 
 // String returns the note as it is committed, readable by people.
 func (n note) String() string {
 	text := fmt.Sprintf("%s id=%x", noteVersion, n.id[:])
 	if n.stopped != "" {
-		text += " stopped=" + strconv.QuoteToASCII(n.stopped[:min(len(n.stopped), maxStopped)])
+		text += " stopped=" + quoted(n.stopped, maxStopped)
 	}
 	if n.sink != "" {
 		text += " " + n.sink
 	}
 	return text
+}
+
+// quoted quotes as much of a text as fits.
+func quoted(text string, most int) string {
+	text = text[:min(len(text), most)]
+	for {
+		q := strconv.QuoteToASCII(text)
+		if len(q) <= most {
+			return q
+		}
+		text = text[:len(text)-(len(q)-most+9)/10] // a letter becomes ten at most
+	}
 }
 
 // parseNote reads what String wrote; ok is false for anything else, such as

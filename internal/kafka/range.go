@@ -72,8 +72,13 @@ func (f Flush) withDefaults() Flush {
 	return f
 }
 
-// maxMetadata bounds what is committed beside an offset. Brokers refuse 4 KiB.
-const maxMetadata = 1 << 10
+// maxMetadata bounds what a stage or a sink commits beside an offset, maxNote all
+// that is committed there: what a sink notes, the topic's id, and why a partition
+// stands still. Brokers that nobody configured take 4 KiB.
+const (
+	maxMetadata = 1 << 10
+	maxNote     = 2 << 10
+)
 
 // Run serves the group until ctx ends, and then returns nil: writes in hand
 // are finished and committed within Config.DrainTimeout, what waits is left to

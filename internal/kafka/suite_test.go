@@ -136,6 +136,7 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"lag without a topic":                   testLagMissingTopic,
 		"lag without a partition":               testLagLostPartition,
 		"admin":                                 testAdmin,
+		"sources":                               testSources,
 		"txn":                                   testTxn,
 		"txn under faults":                      testTxnFaults,
 		"txn after a zombie":                    testTxnZombie,

@@ -71,8 +71,16 @@ func TestCheckSettingsRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	run("ALTER TABLE polls MODIFY SETTING non_replicated_deduplication_window = 1000")
+	if err := l.CheckSettings(t.Context()); err != nil {
+		t.Error(err)
+	}
+	run("ALTER TABLE polls MODIFY SETTING non_replicated_deduplication_window = 999")
+	if err := l.CheckSettings(t.Context()); err == nil || !contains(err, "table polls remembers the tokens of the last 999 inserts") || !contains(err, "run ALTER TABLE polls MODIFY SETTING") {
+		t.Errorf("CheckSettings with a small window = %v", err)
+	}
 	run("ALTER TABLE polls MODIFY SETTING non_replicated_deduplication_window = 0")
-	if err := l.CheckSettings(t.Context()); err == nil || !contains(err, "table polls remembers no insert tokens") {
+	if err := l.CheckSettings(t.Context()); err == nil || !contains(err, "table polls remembers the tokens of the last 0 inserts") {
 		t.Errorf("a table without a window: %v", err)
 	}
 	run("DROP TABLE polls SYNC")

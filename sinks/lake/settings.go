@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -57,6 +58,11 @@ func (l *Lake) CheckSettings(ctx context.Context) error {
 	return l.CheckRelied(ctx)
 }
 
+// leastWindow is how many inserts of a table the server must remember at least. A
+// sink repeats one within InsertTimeout and a few pauses; meanwhile every other
+// partition of the topic may write some each second.
+const leastWindow = 1000
+
 // CheckRelied is CheckSettings without the migrations.
 func (l *Lake) CheckRelied(ctx context.Context) error {
 	if err := l.checkInsertSettings(ctx); err != nil {
@@ -80,8 +86,9 @@ func (l *Lake) CheckRelied(ctx context.Context) error {
 			return fmt.Errorf("reading the settings of the tables: %w", err)
 		}
 		delete(missing, name)
-		if window == "" || window == "0" {
-			return fmt.Errorf("table %s remembers no insert tokens: set non_replicated_deduplication_window (replicated_deduplication_window) to 10000 as in sinks/lake/sql", name)
+		if n, err := strconv.Atoi(window); window == "" || err == nil && n < leastWindow {
+			return fmt.Errorf("table %s remembers the tokens of the last %d inserts, and at least %d are needed, or an insert that is repeated after an outage may be in it twice: "+
+				"run ALTER TABLE %[1]s MODIFY SETTING non_replicated_deduplication_window = 10000 (on a replicated table replicated_deduplication_window)", name, n, leastWindow)
 		}
 	}
 	if err := rows.Err(); err != nil {

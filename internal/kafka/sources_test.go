@@ -1,0 +1,41 @@
+package kafka_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/pricelake/pricelake/internal/kafka"
+)
+
+// A topic that loses records from its middle, or before they can be loaded, is
+// told from one that does not, with what mends it.
+func testSources(t *testing.T, c *cluster) {
+	topic := func(config map[string]string) string {
+		t.Helper()
+		name := c.name(t)
+		if _, err := kafka.ApplyTopics(t.Context(), c.config(t), []kafka.Topic{{Name: name, Partitions: 1, ReplicationFactor: 1, Config: config}}); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	good := []string{
+		topic(nil), topic(map[string]string{"cleanup.policy": "delete", "retention.ms": "86400000"}), topic(map[string]string{"retention.ms": "-1"}),
+	}
+	if seen, err := c.admin(t).CheckSources(t.Context(), c.config(t), good...); err != nil || !seen {
+		t.Errorf("CheckSources of good topics = %v, %v", seen, err)
+	}
+	for setting, value := range map[string][]string{"cleanup.policy": {"compact", "compact,delete"}, "retention.ms": {"0", "86399999"}} {
+		for _, v := range value {
+			name := topic(map[string]string{setting: v})
+			_, err := c.admin(t).CheckSources(t.Context(), c.config(t), slices.Concat(good, []string{name})...)
+			var why *kafka.SourceError
+			if !errors.As(err, &why) || why.Subject != "topic "+name || why.Setting != setting || why.Is != v {
+				t.Errorf("CheckSources with %s = %s: %v", setting, v, err)
+			}
+		}
+	}
+	if _, err := c.admin(t).CheckSources(t.Context(), c.config(t), c.name(t)); !errors.Is(err, kafka.ErrUnknownTopic) {
+		t.Errorf("CheckSources of a topic that is not there: %v", err)
+	}
+}
