@@ -136,6 +136,31 @@ func TestLake(t *testing.T) {
 	}
 }
 
+// ClickHouse goes away for ten seconds under load: everything arrives once, and
+// nothing of it becomes a dead letter.
+func TestOutage(t *testing.T) {
+	engine, _, err := embed.Locate(t.Context())
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("needs a ClickHouse engine: %v", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Outage(t.Context(), OutageOptions{Rate: 2000, For: 10 * time.Second, Partitions: 3, Progress: t.Logf,
+		Servers: ServerOptions{Dir: t.TempDir(), Child: []string{self, childArg}, Engine: &engine, Log: quiet()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", r)
+	if r.Waited < 10_000 || r.Published < 30_000 || r.CatchUpSeconds <= 0 {
+		t.Errorf("nothing waited for ClickHouse: %+v", r)
+	}
+}
+
 func TestLatency(t *testing.T) {
 	engine, _, err := embed.Locate(t.Context())
 	if err != nil {

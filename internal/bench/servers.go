@@ -40,6 +40,7 @@ type Servers struct {
 	child    []string
 	broker   *Process
 	registry *embed.Registry
+	engine   embed.ClickHouseConfig // of ClickHouse, to start it again
 	lock     interface{ Close() error }
 }
 
@@ -104,11 +105,20 @@ func (s *Servers) startClickHouse(ctx context.Context, o ServerOptions, addresse
 	if err != nil {
 		return err
 	}
-	s.ClickHouse, err = embed.StartClickHouse(ctx, embed.ClickHouseConfig{
+	s.engine = embed.ClickHouseConfig{
 		DataDir: o.Dir, Engine: *o.Engine, Addresses: addresses, NativeAddr: native, HTTPAddr: web,
 		AllowConnect: true, // its Kafka engine is measured too
 		Logger:       o.Log,
-	})
+	}
+	return s.restart(ctx)
+}
+
+// restart starts the ClickHouse that was stopped, at its address.
+func (s *Servers) restart(ctx context.Context) error {
+	started, err := embed.StartClickHouse(ctx, s.engine)
+	if err == nil {
+		s.ClickHouse = started
+	}
 	return err
 }
 
