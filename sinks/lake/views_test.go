@@ -112,7 +112,7 @@ func TestViewsUseKeysAndProjections(t *testing.T) {
 	l := openLake(t)
 	tell(t, l, 1, said{instrument: "BTC-USD", provider: "kraken", kind: ticker, rate: last, price: "100", time: "2026-01-05 10:00:00"},
 		said{instrument: "EUR-USD", provider: "kraken", kind: ticker, rate: last, price: "100", time: "2026-02-05 10:00:00"})
-	if plan := ask(t, l, "EXPLAIN SELECT count() FROM prices_latest"); !strings.Contains(plan, "ReadFromMergeTree (latest)") {
+	if plan := ask(t, l, "EXPLAIN SELECT count() FROM prices_latest"); !strings.Contains(plan, "ReadFromMergeTree (newest)") {
 		t.Errorf("prices_latest does not read the projection:\n%s", plan)
 	}
 	if plan := ask(t, l, "EXPLAIN indexes = 1 SELECT * FROM prices_current WHERE instrument = 'BTC-USD' AND event_time >= '2026-01-05 00:00:00' AND event_time < '2026-01-06 00:00:00'"); !strings.Contains(plan, "Parts: 1/2") || !strings.Contains(plan, "PrimaryKey") {
