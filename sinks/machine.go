@@ -235,8 +235,7 @@ func (m *machine) wrote(err error) error {
 		m.phase = ending
 		return err
 	case len(refused.Records) > 0:
-		m.refuse(refused.Records)
-		m.phase = burying
+		m.named(refused)
 	default:
 		return m.refusedWhole(refused)
 	}

@@ -23,6 +23,9 @@ type RefusedError struct {
 	// the block was refused as a whole, and which records are at fault is to be
 	// found out.
 	Records []Refusal
+	// Written says of a refusal that names records that all others of the block
+	// are durable. Otherwise they have to be written again, under the same name.
+	Written bool
 	// Suspect is the index of the record that the store blames for a refusal
 	// that names none for sure; -1: it blames none.
 	Suspect int
@@ -64,7 +67,8 @@ func RefuseSuspect(reason schemas.DeadReason, index int, err error) error {
 }
 
 // RefuseRecords is the error of a Writer that knows which records of the block
-// are at fault and has written nothing. Nil when rs is empty.
+// are at fault. It says nothing about the others: set Written where they are there.
+// Nil when rs is empty.
 func RefuseRecords(rs []Refusal) error {
 	if len(rs) == 0 {
 		return nil

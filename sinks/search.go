@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/pricelake/pricelake/schemas"
@@ -71,13 +72,33 @@ func (m *machine) within(from, to int64) []int {
 
 // held says that the store has refused records whose letters wait.
 func (m *machine) held() bool {
-	return len(m.pending) > 0 && m.pending[0].Reason == schemas.DeadRefused
+	return slices.ContainsFunc(m.pending, func(r Refusal) bool { return r.Reason == schemas.DeadRefused })
 }
 
 // refuse notes records of the segment that will never be rows.
 func (m *machine) refuse(rs []Refusal) {
 	m.pending = merge(m.pending, at(rs, m.segment))
 	m.remain()
+}
+
+// named is told which records of the segment will never be rows. They are
+// buried once the others are there, or at once and the others are written again.
+func (m *machine) named(refused *RefusedError) {
+	others, bad := make([]int, 0, len(m.segment)), refused.Records
+	for i, at := range m.segment {
+		if len(bad) > 0 && bad[0].Index == i {
+			bad = bad[1:]
+			continue
+		}
+		others = append(others, at)
+	}
+	m.refuse(refused.Records)
+	if refused.Written && len(others) > 0 {
+		m.segment = others
+		m.acknowledged()
+		return
+	}
+	m.phase = burying
 }
 
 // refusedWhole is told that the store refuses the block and names no record.

@@ -217,6 +217,7 @@ func simulate(t *testing.T, seed uint64) *simulation {
 	case 2: // it is wrong, now and then
 		s.m.Blame = func(index int) int { return index - 1 + s.rng.IntN(3) }
 	}
+	s.m.Parts = seed%8 < 4
 	n := 30
 	s.most = 12
 	if seed%50 > 47 { // many are refused of a range

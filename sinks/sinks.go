@@ -64,7 +64,8 @@ type Block struct {
 // Nil means that every record of the block is durable, written now or already
 // there. Writing the same block again is a no-op. An error made by Refuse means
 // that the records it names (all, if it names none) will never be accepted as
-// they are; if it names records, nothing was written. One made by Burned means
+// they are; if it names records, the others are durable if it says Written, and
+// are to be written again under the same name if not. One made by Burned means
 // that the name is known but rows are missing. Any other error means that
 // the outcome is unknown: any part of the block may be there, or may arrive until
 // the partition is fenced.

@@ -298,7 +298,7 @@ func TestSuccessorOfASwallowedBlock(t *testing.T) {
 	}
 }
 
-// A row that the server refuses (no value at all), a value that the lake cannot
+// A row that the server refuses, one without any value, a value that the lake cannot
 // hold and bytes that are no record become dead letters; the others are rows. A
 // registry that is away is none of these.
 func TestRefusedRowsBecomeDeadLetters(t *testing.T) {
@@ -310,24 +310,28 @@ func TestRefusedRowsBecomeDeadLetters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	valueless, ancient := somePrice(t, 3), somePrice(t, 5)
+	if err := l.conn.Exec(t.Context(), positive); err != nil {
+		t.Fatal(err)
+	}
+	valueless, ancient, free := somePrice(t, 3), somePrice(t, 5), somePrice(t, 6)
+	free.Price = dec(t, "0")
 	valueless.Price = schemas.NullDecimal{}
 	ancient.EventTime = utc("1899-12-31 23:59:59")
 	var rs []stream.Record
-	for offset, value := range []any{somePrice(t, 0), "no record", somePrice(t, 2), valueless, somePrice(t, 4), ancient, somePrice(t, 6)} {
+	for offset, value := range []any{somePrice(t, 0), "no record", somePrice(t, 2), valueless, somePrice(t, 4), ancient, free, somePrice(t, 7)} {
 		rs = append(rs, record(t, schemas.TopicPrices, int64(offset), value))
 	}
 	if err := sink.Write(t.Context(), stream.Batch{Records: rs}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := ask(t, l, "SELECT groupArray(_offset) FROM (SELECT _offset FROM prices ORDER BY 1)"); got != "[0,2,4,6]" {
-		t.Errorf("offsets %s, want [0,2,4,6]", got)
+	if got := ask(t, l, "SELECT groupArray(_offset) FROM (SELECT _offset FROM prices ORDER BY 1)"); got != "[0,2,4,7]" {
+		t.Errorf("offsets %s, want [0,2,4,7]", got)
 	}
 	var got []string
 	for _, r := range letters.sent {
 		got = append(got, string(r.Key)+" "+r.Headers[0].Key)
 	}
-	if want := "1 decode, 5 invalid, 3 refused"; strings.Join(got, ", ") != want {
+	if want := "1 decode, 3 invalid, 5 invalid, 6 refused"; strings.Join(got, ", ") != want {
 		t.Errorf("dead letters %s, want %s", strings.Join(got, ", "), want)
 	}
 	if err := sink.Write(t.Context(), stream.Batch{Records: []stream.Record{record(t, schemas.TopicPrices, 9, "outage")}}, nil); err == nil {

@@ -140,17 +140,11 @@ func (t *fieldTable) load(ctx context.Context, b sinks.Block, base origin) ([]pa
 		}
 		block.add(row, r.Timestamp.UnixMicro(), r.Offset, row[t.fetched].Int)
 	}
-	if len(refused) > 0 {
-		for _, block := range blocks {
-			t.free(block)
-		}
-		return nil, sinks.RefuseRecords(refused)
-	}
 	parts := make([]part, 0, len(blocks))
 	for _, month := range slices.Sorted(maps.Keys(blocks)) {
 		parts = append(parts, t.part(month, blocks[month], &base))
 	}
-	return parts, nil
+	return parts, sinks.RefuseRecords(refused)
 }
 
 // check refuses a row that a column cannot hold exactly, or that the server would

@@ -45,8 +45,8 @@ type nativeColumn struct {
 	data      data
 }
 
-// load implements loader. It decodes everything before anything is sent, so
-// that a record that cannot be read is found while nothing is written.
+// load implements loader. It decodes everything before anything is sent: what cannot
+// be read for want of an answer is found while nothing is written.
 func (t *table[T]) load(ctx context.Context, b sinks.Block, base origin) ([]part, error) {
 	filling := map[int]*filling[T]{}
 	var refused []sinks.Refusal
@@ -68,14 +68,11 @@ func (t *table[T]) load(ctx context.Context, b sinks.Block, base origin) ([]part
 		}
 		refused = append(refused, sinks.Refusal{Index: i, Reason: final.Reason, Err: err})
 	}
-	if len(refused) > 0 {
-		return nil, sinks.RefuseRecords(refused)
-	}
 	parts := make([]part, 0, len(filling))
 	for _, month := range slices.Sorted(maps.Keys(filling)) {
 		parts = append(parts, t.part(month, filling[month]))
 	}
-	return parts, nil
+	return parts, sinks.RefuseRecords(refused)
 }
 
 // filling is the columns of one partition of the table while rows are added.

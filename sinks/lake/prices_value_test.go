@@ -117,6 +117,9 @@ func anyPrice(r *rand.Rand) schemas.Price {
 		Price: decimal(), Bid: decimal(), Ask: decimal(), Size: decimal(), EventTime: at(), EventTimeKind: schemas.EventTimeKind(r.IntN(5)),
 		RequestedAt: at(), FetchedAt: at(), TradeID: text(1 << 30), Quality: schemas.Quality(r.IntN(4)), PollID: id(), ResponseID: id(), CorrelationID: id(),
 	}
+	if !p.Price.Valid && !p.Bid.Valid {
+		p.Ask = schemas.NullDecimal{Valid: true} // one there must be
+	}
 	if r.IntN(2) == 1 {
 		d := schemas.DateOfTime(at())
 		p.ValueDate = &d

@@ -234,3 +234,31 @@ func TestPoisonOfEveryClass(t *testing.T) {
 		t.Errorf("%d writes for %v", store.n, want)
 	}
 }
+
+// Records that are known to be no rows before anything is sent cost nothing but
+// their dead letters: the others are sent once.
+func TestUnreadableRecordsCostNoInsert(t *testing.T) {
+	t.Parallel()
+	l := openLake(t)
+	const rows = 3000
+	g := priceLog(t, rows)
+	var bad []int64
+	for at := 7; at < rows; at += 100 {
+		if at%200 == 7 {
+			g.worth(at, "")
+		} else {
+			g.records[at].Value = []byte("not a price")
+		}
+		bad = append(bad, g.records[at].Offset)
+	}
+	store, letters := &counted{Store: openSink(t, l)}, new(published)
+	for range 2 { // the second finds all done
+		if err := g.open(store, letters); err != nil {
+			t.Fatal(err)
+		}
+		g.once(l, bad...)
+		if len(letters.sent) != len(bad) || store.n != 1 {
+			t.Errorf("%d dead letters and %d writes for %d bad records, want one write", len(letters.sent), store.n, len(bad))
+		}
+	}
+}

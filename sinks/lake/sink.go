@@ -102,9 +102,22 @@ func (s *Sink) Write(ctx context.Context, b sinks.Block) error {
 		}
 	}
 	parts, err := loader.load(ctx, b, origin{topicID: b.TopicID, partition: b.Number, epoch: b.Epoch, insertedAt: s.now()})
-	if err != nil {
+	named, ok := sinks.Refused(err)
+	if err != nil && !ok {
 		return err
 	}
+	if err := s.send(ctx, b, parts, named); err != nil {
+		return err
+	}
+	if named != nil {
+		named.Written = true
+		return named
+	}
+	return nil
+}
+
+// send inserts the rows of a block but those of the named records.
+func (s *Sink) send(ctx context.Context, b sinks.Block, parts []part, named *sinks.RefusedError) error {
 	repeated := false
 	var refused error
 	for i := range parts {
@@ -126,11 +139,13 @@ func (s *Sink) Write(ctx context.Context, b sinks.Block) error {
 		}
 		repeated = repeated || repeat
 	}
-	if refused != nil {
+	switch {
+	case refused != nil && named != nil:
+		return named // first, so that what is searched for has no other cause
+	case refused != nil:
 		return refused
-	}
-	if repeated {
-		return s.confirm(ctx, b)
+	case repeated:
+		return s.confirm(ctx, b, named)
 	}
 	return nil
 }
@@ -149,14 +164,22 @@ func (s *Sink) insert(ctx context.Context, b sinks.Block, p *part) (repeat bool,
 }
 
 // confirm asks by lineage for the records of a block that the server took for a
-// repeat. A server that was killed may know the name of a block whose rows it
+// repeat, but for the named ones. A server that was killed may know the name of a block whose rows it
 // lost.
-func (s *Sink) confirm(ctx context.Context, b sinks.Block) error {
+func (s *Sink) confirm(ctx context.Context, b sinks.Block, named *sinks.RefusedError) error {
 	present, err := s.Present(ctx, b.Range)
 	if err != nil && !errors.As(err, new(*sinks.DoubledError)) {
 		return err
 	}
+	var left []sinks.Refusal
+	if named != nil {
+		left = named.Records
+	}
 	for i := range b.Records {
+		if len(left) > 0 && left[0].Index == i {
+			left = left[1:]
+			continue
+		}
 		if offset := b.Records[i].Offset; !present.Has(offset) {
 			return sinks.Burned(fmt.Errorf("the server took %v, attempt %d, for a repeat, but offset %d is not there", b.Range, b.Attempt, offset))
 		}

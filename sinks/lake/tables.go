@@ -81,7 +81,8 @@ type Decoders struct {
 // parallel.
 type loader interface {
 	// load makes the blocks of native data of a block of records, one for each
-	// partition of the table. The error is that of sinks.Writer.
+	// partition of the table. Records that cannot be rows are left out: the error
+	// names them then, as that of a sinks.Writer.
 	load(ctx context.Context, b sinks.Block, base origin) ([]part, error)
 }
 

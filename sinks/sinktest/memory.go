@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
+	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/sinks"
 )
@@ -19,6 +21,8 @@ type Memory struct {
 	// Lies makes it break the contract of sinks.Writer: it acknowledges a block
 	// whose name it knows without looking for the rows.
 	Lies bool
+	// Parts makes it write the others of a block that holds unreadable records.
+	Parts bool
 	// Blame, if set, is the record that is blamed for a block that is refused,
 	// given the index of the one that is at fault.
 	Blame func(index int) int
@@ -72,6 +76,17 @@ func (m *Memory) Write(ctx context.Context, b sinks.Block) error {
 		return err
 	}
 	if err := m.refusal(b); err != nil {
+		refused, _ := sinks.Refused(err)
+		if others := without(b.Records, refused.Records); m.Parts && len(others) > 0 && len(refused.Records) > 0 {
+			b.Records = others
+			if m.refusal(b) != nil {
+				return err
+			}
+			if other := m.Write(ctx, b); other != nil {
+				return other
+			}
+			refused.Written = true
+		}
 		return err
 	}
 	fault := None
@@ -110,6 +125,15 @@ func (m *Memory) Write(ctx context.Context, b sinks.Block) error {
 		return errFault
 	}
 	return nil
+}
+
+func without(rs []stream.Record, refused []sinks.Refusal) (others []stream.Record) {
+	for i := range rs {
+		if !slices.ContainsFunc(refused, func(r sinks.Refusal) bool { return r.Index == i }) {
+			others = append(others, rs[i])
+		}
+	}
+	return others
 }
 
 func (m *Memory) refusal(b sinks.Block) error {
