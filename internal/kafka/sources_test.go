@@ -5,6 +5,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/pricelake/pricelake/internal/config"
 	"github.com/pricelake/pricelake/internal/kafka"
 )
 
@@ -37,5 +41,29 @@ func testSources(t *testing.T, c *cluster) {
 	}
 	if _, err := c.admin(t).CheckSources(t.Context(), c.config(t), c.name(t)); !errors.Is(err, kafka.ErrUnknownTopic) {
 		t.Errorf("CheckSources of a topic that is not there: %v", err)
+	}
+}
+
+// A role whose account may read its topics and nothing else starts all the same:
+// what it may not see is no reason to stand still.
+func TestSourcesThatMayNotBeSeen(t *testing.T) {
+	t.Parallel()
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(), kfake.SeedTopics(1, "in"),
+		kfake.User("SCRAM-SHA-512", "lake", "s3cret", kfake.ACL{
+			Resource: kmsg.ACLResourceTypeTopic, Name: "in", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: kmsg.ACLOperationRead, Allow: true,
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Close)
+	cfg := (&cluster{brokers: fake.ListenAddrs()}).config(t)
+	cfg.SASL = kafka.SASL{Mechanism: config.SASLScram512, User: "lake", Secret: secret("s3cret")}
+	admin, err := kafka.NewAdmin(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	if seen, err := admin.CheckSources(t.Context(), cfg, "in"); err != nil || seen {
+		t.Errorf("CheckSources of an account that may only read = %v, %v; want nothing seen, and no error", seen, err)
 	}
 }
