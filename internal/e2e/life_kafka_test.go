@@ -165,7 +165,7 @@ func oneEach(members []*proc) error {
 }
 
 // killAll ends one of the two processes of each role ten times over, as kill -9
-// does, and in between ClickHouse. Somebody else goes on in time, and in the end every price is there exactly once.
+// does, and in between ClickHouse and the only broker. Somebody else goes on in time, and in the end every price is there exactly once.
 func killAll(f *fleet, procs map[string][]*proc) {
 	limit := testSession + 5*time.Second
 	longest := map[string]time.Duration{}
@@ -184,9 +184,18 @@ func killAll(f *fleet, procs map[string][]*proc) {
 				procs[role][n%2] = f.run(role)
 			}
 		}
-		if n == 6 {
+		switch n {
+		case 3:
+			f.real.kafka.Stop()
+			f.real.kafka.Start()
+			f.movesEverywhere(60 * time.Second)
+		case 6:
 			f.real.clickhouse.Kill()
 			f.real.clickhouse.Start()
+			f.movesEverywhere(60 * time.Second)
+		case 8:
+			f.real.kafka.Kill()
+			f.real.kafka.Start()
 			f.movesEverywhere(60 * time.Second)
 		}
 	}

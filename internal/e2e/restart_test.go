@@ -188,9 +188,9 @@ func TestKills(t *testing.T) {
 	noProcess(t, s.dir, pids)
 }
 
-// TestPowerFailures ends every role, the registry and ClickHouse at once with
-// SIGKILL, at random moments, and starts them again: nothing acknowledged is lost,
-// nothing doubled.
+// TestPowerFailures ends every role, the only broker, the registry and ClickHouse
+// at once with SIGKILL, at random moments, and starts them again: nothing
+// acknowledged is lost, nothing doubled, and no transaction stays open.
 func TestPowerFailures(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())

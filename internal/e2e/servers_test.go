@@ -195,8 +195,9 @@ func (r *realServers) stop() {
 	r.kafka.Stop()
 }
 
-// kill is a power failure of all machines but the broker's.
+// kill is a power failure.
 func (r *realServers) kill() {
 	r.clickhouse.Kill()
 	r.registry.Kill()
+	r.kafka.Kill()
 }
