@@ -52,7 +52,9 @@ func TestColumnsAllocateNothingPerRecord(t *testing.T) {
 		return testing.AllocsPerRun(5, load)
 	}
 	few, many := allocations(1_000), allocations(10_000)
-	if many > few || many > 100 {
+	// Columns that a pool has dropped grow anew: under the race detector it drops some
+	// at random. One allocation a record would be 9,000 more.
+	if many > few+90 || many > 190 {
 		t.Errorf("%v allocations for a block of 1000 records, %v for one of 10000", few, many)
 	}
 }
