@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -156,13 +157,18 @@ func (s *servers) stop() {
 	}
 }
 
-// freeAddr is a loopback address that nobody listens on.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
+// freeAddr finds a port that stays free while the process that has it is down: it
+// is below those that systems give to anybody who asks for any port (from 32768 on
+// Linux, from 49152 by RFC 6335).
+func freeAddr() (addr string, err error) {
+	const tries = 100
+	for range tries {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", fmt.Errorf("finding a free port: %w", err)
 }
 
 func listens(addr string) func(context.Context) error {
