@@ -26,8 +26,8 @@ func (l *Lake) insert(ctx context.Context, p *part, name string, points *failpoi
 		return false, err
 	}
 	defer l.inserts.give(slot)
-	ctx, cancel := context.WithTimeout(ctx, l.config.InsertTimeout)
-	defer cancel()
+	ctx, done := watched(ctx, l.config.InsertTimeout)
+	defer done() // after Abort
 	if err := points.Hit(failpoint.LakeInsert); err != nil {
 		return false, err
 	}
