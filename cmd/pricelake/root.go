@@ -114,7 +114,7 @@ and ask the first question in a second terminal:
 	root.AddCommand(
 		c.upCommand(), c.runCommand(), c.catalogCommand(), c.topicsCommand(), c.schemasCommand(),
 		c.migrateCommand(), c.sqlCommand(), c.tailCommand(), c.statusCommand(), c.pauseCommand(), c.resumeCommand(), c.verifyCommand(), c.rebuildCommand(),
-		c.dlqCommand(), c.quarantineCommand(), c.doctorCommand(), c.engineCommandGroup(), c.aclCommand(), c.configCommand(), c.versionCommand(), c.simulatorCommand(), c.healthcheckCommand(), c.benchCommand(),
+		c.traceCommand(), c.dlqCommand(), c.quarantineCommand(), c.doctorCommand(), c.engineCommandGroup(), c.aclCommand(), c.configCommand(), c.versionCommand(), c.simulatorCommand(), c.healthcheckCommand(), c.benchCommand(),
 	)
 	root.Args = cobra.ArbitraryArgs // else cobra refuses an unknown command itself, with the status of a failure
 	wrapUsage(root)
