@@ -20,9 +20,10 @@ poll was asked for, attempts without an answer, answers, the outcome of the poll
 and of each symbol, rows of prices, what could not become a price, and dead letters.
 Times of prices and of rejected values are when the broker recorded them.
 
-Every table has the column correlation_id, and so have the log lines of the roles. A
-statement that is known already makes no second row: a symbol may be valued
-without a price. What was done a moment ago may not be loaded yet.`,
+The id is the column correlation_id of all these tables, of prices_latest and
+prices_current too, and is in the poller's log line about a poll that failed. A statement
+that is known already makes no second row: a symbol may be valued without a
+price. What was done a moment ago may not be loaded yet.`,
 		Args: cobra.ExactArgs(1),
 		Example: examples("pricelake trace 8d3f0c1e-…",
 			`pricelake trace --json 8d3f0c1e-… | jq 'select(.step == "price")'`,
