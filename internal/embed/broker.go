@@ -50,6 +50,9 @@ func StartBroker(ctx context.Context, cfg BrokerConfig) (*Broker, error) {
 	if err := recoverLog(b.dir, cfg.Logger); err != nil {
 		return nil, fmt.Errorf("recovering the broker's log in %q: %w", b.dir, err)
 	}
+	if err := keepEnds(b.dir); err != nil {
+		return nil, err
+	}
 	openTxns := hasOpenTransactions(b.dir)
 	inner, err := cfg.Addresses.Listen(ServiceKafka, cfg.Addr, kafkaPort)
 	if err != nil {
@@ -123,7 +126,13 @@ func (b *Broker) Addr() string { return b.addr }
 
 // ApplyRetention deletes what the topics' retention.ms and retention.bytes no
 // longer keep.
-func (b *Broker) ApplyRetention() { b.cluster.ApplyRetention() }
+func (b *Broker) ApplyRetention() {
+	if err := b.noteEnds(); err != nil {
+		b.log.fail(err.Error())
+		return
+	}
+	b.cluster.ApplyRetention()
+}
 
 // Run applies retention on a timer and watches the disk until ctx ends; it
 // returns nil then. It ends with an error when the broker could not write, or
@@ -141,7 +150,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		case <-b.log.failed:
 			return b.log.failure()
 		case <-retention.C:
-			b.cluster.ApplyRetention()
+			b.ApplyRetention()
 		case <-space.C:
 			if err := b.watchSpace(); err != nil {
 				return err
