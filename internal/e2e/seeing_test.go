@@ -71,7 +71,7 @@ func impatient(t *testing.T) string {
 	}
 	rules := regexp.MustCompile(`for: \d+m\b`).ReplaceAllString(string(text), "for: 2s")
 	rules = strings.ReplaceAll(rules, "> 60\n", "> 8\n")
-	if strings.Count(rules, "for: 2s") != 6 || strings.Count(rules, "> 8\n") != 2 {
+	if strings.Count(rules, "for: 2s") != 7 || strings.Count(rules, "> 8\n") != 2 {
 		t.Fatalf("the rules are not written as this test thinks:\n%s", rules)
 	}
 	return rules

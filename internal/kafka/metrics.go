@@ -23,7 +23,7 @@ type metrics struct {
 	paused   *prometheus.CounterVec // group, topic
 	hanging  *prometheus.CounterVec // outcome
 	took     *prometheus.HistogramVec
-	// quarantined has a series for each partition that stands still.
+	// quarantined has a series for each partition of this process.
 	quarantined *prometheus.GaugeVec // group, topic, partition
 
 	age      *prometheus.Desc
@@ -55,7 +55,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		hanging:  counter("hanging_transactions_total", "Transactions that brokers had left open in some partition after their end, and that this process ended there as decided.", "outcome"),
 		quarantined: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pricelake_kafka_quarantined_partitions",
-			Help: "1 for each partition of this process that stands still until somebody decides how it goes on; the log and `pricelake quarantine ls` say why.",
+			Help: "1 for each partition of this process that stands still until somebody decides how it goes on, 0 for each that does not; the log and `pricelake quarantine ls` say why.",
 		}, partition),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "pricelake_kafka_batch_duration_seconds", Help: "From handing over a batch to its commit.",

@@ -26,9 +26,7 @@ func (w *rangeWorker) quarantined(ctx context.Context, err error) bool {
 // later owners find it. Nothing is fetched meanwhile; the other partitions go on.
 func (w *rangeWorker) quarantine(ctx context.Context, why error) {
 	_ = w.points.Hit(failpoint.LakeQuarantine) // an error changes nothing here
-	labels := []string{w.member.group, w.Topic, fmt.Sprint(w.Partition)}
-	w.member.metrics.quarantined.WithLabelValues(labels...).Set(1)
-	defer w.member.metrics.quarantined.DeleteLabelValues(labels...)
+	w.member.metrics.quarantined.WithLabelValues(w.labels()...).Set(1)
 	if w.stopped != nil {
 		w.stopped(why)
 		defer w.stopped(nil)
@@ -45,6 +43,10 @@ func (w *rangeWorker) quarantine(ctx context.Context, why error) {
 	case <-w.stopping:
 	case <-ctx.Done():
 	}
+}
+
+func (w *rangeWorker) labels() []string {
+	return []string{w.member.group, w.Topic, fmt.Sprint(w.Partition)}
 }
 
 // noteID is the topic that the position belongs to: that of the note that is

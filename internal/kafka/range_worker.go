@@ -30,6 +30,8 @@ type rangeWorker struct {
 }
 
 func (w *rangeWorker) run(ctx context.Context) {
+	w.member.metrics.quarantined.WithLabelValues(w.labels()...).Set(0)
+	defer w.member.metrics.quarantined.DeleteLabelValues(w.labels()...)
 	sink := w.claim(ctx)
 	if sink == nil {
 		return
