@@ -21,7 +21,7 @@ func (w *windowWorker) offer() (chan<- *settlement, *settlement) {
 	if len(w.offered.records) == 0 {
 		return nil, nil
 	}
-	return w.settler.todo, w.offered
+	return w.settler.handed, w.offered
 }
 
 // compose makes a settlement of what is finished, the oldest first.

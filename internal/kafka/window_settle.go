@@ -45,7 +45,7 @@ type settler struct {
 	// outputs are Window.Outputs.
 	outputs []string
 	every   time.Duration
-	todo    chan *settlement
+	handed  chan *settlement
 	held    atomic.Int64 // bytes of results that are not committed
 
 	txn        *Txn // nil: the id is to be taken over first
@@ -54,7 +54,7 @@ type settler struct {
 }
 
 func newSettler(w Window, m membership) *settler {
-	return &settler{membership: m, id: w.TransactionalID, outputs: w.Outputs, every: w.CommitInterval, todo: make(chan *settlement)}
+	return &settler{membership: m, id: w.TransactionalID, outputs: w.Outputs, every: w.CommitInterval, handed: make(chan *settlement)}
 }
 
 // run serves the workers until ctx ends, and not much longer, whatever the brokers
@@ -78,7 +78,7 @@ func (s *settler) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case first := <-s.todo:
+		case first := <-s.handed:
 			began := time.Now()
 			wait := s.every
 			if err := s.settle(ctx, s.gather(first)); err != nil {
@@ -99,7 +99,7 @@ func (s *settler) gather(first *settlement) []*settlement {
 	batch, bytes := []*settlement{first}, first.bytes
 	for bytes < settleBytes {
 		select {
-		case next := <-s.todo:
+		case next := <-s.handed:
 			batch, bytes = append(batch, next), bytes+next.bytes
 		default:
 			return batch
