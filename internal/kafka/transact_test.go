@@ -295,19 +295,35 @@ func loseAnswers(t *testing.T, c *cluster, cut bool) {
 	in, group := c.topic(t, 1), c.name(t)
 	stage := newCopier(t, c, 1)
 	c.number(t, in, 1, 0, 100)
+	lost := c.loseCommits(t, cut)
+	tr := c.transact(t, group, in, 1)
+	start(t, func(ctx context.Context) error { return tr.Run(ctx, stage.Open) })
+	stage.verify(t, c, group, in, 1, 100)
+	if lost.Load() == 0 {
+		t.Error("no answer was lost: the test shows nothing")
+	}
+}
+
+// loseCommits has the broker carry out the first two commits and then lose the
+// answer: it says that it does not know, or cuts the connection. It returns how
+// many answers were lost so far.
+func (c *cluster) loseCommits(t *testing.T, cut bool) *atomic.Int64 {
 	forward := c.client(t)
-	var lost atomic.Int64
+	lost := new(atomic.Int64)
+	// forwarding tells the test's own request from those that it forwards.
+	var forwarding atomic.Bool
 	c.fake.ControlKey(int16(kmsg.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		end := req.(*kmsg.EndTxnRequest)
-		if !end.Commit || end.TransactionalID == "" || lost.Load() >= 2 || forwarded(end) {
+		if !end.Commit || end.TransactionalID == "" || lost.Load() >= 2 || forwarding.Load() {
 			return nil, nil, false
 		}
 		c.fake.KeepControl()
 		lost.Add(1)
 		again := *end
-		again.ProducerID = end.ProducerID
 		var err error
+		forwarding.Store(true)
 		c.fake.SleepControl(func() { err = applyEndTxn(forward, &again) })
+		forwarding.Store(false)
 		if err != nil {
 			t.Errorf("forwarding a commit: %v", err)
 		}
@@ -318,23 +334,11 @@ func loseAnswers(t *testing.T, c *cluster, cut bool) {
 		resp.ErrorCode = kerr.UnknownServerError.Code
 		return resp, nil, true
 	})
-	tr := c.transact(t, group, in, 1)
-	start(t, func(ctx context.Context) error { return tr.Run(ctx, stage.Open) })
-	stage.verify(t, c, group, in, 1, 100)
-	if lost.Load() == 0 {
-		t.Error("no answer was lost: the test shows nothing")
-	}
+	return lost
 }
 
-var forwarding atomic.Bool
-
-// forwarded tells the test's own request from the one it forwards.
-func forwarded(*kmsg.EndTxnRequest) bool { return forwarding.Load() }
-
 func applyEndTxn(client *kgo.Client, req *kmsg.EndTxnRequest) error {
-	forwarding.Store(true)
-	defer forwarding.Store(false)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	resp, err := req.RequestWith(ctx, client)
 	if err != nil {

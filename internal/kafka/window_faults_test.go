@@ -109,30 +109,7 @@ func testWindowLostAnswer(t *testing.T, c *cluster) {
 	}
 	in, one, two, group := c.topic(t, 1), c.topic(t, 1), c.topic(t, 1), c.name(t)
 	c.number(t, in, 1, 0, 100)
-	forward := c.client(t)
-	var lost atomic.Int64
-	var mine atomic.Bool
-	c.fake.ControlKey(int16(kmsg.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		end := req.(*kmsg.EndTxnRequest)
-		if !end.Commit || end.TransactionalID == "" || lost.Load() >= 2 || mine.Load() {
-			return nil, nil, false
-		}
-		c.fake.KeepControl()
-		lost.Add(1)
-		again := *end
-		var err error
-		c.fake.SleepControl(func() {
-			mine.Store(true)
-			defer mine.Store(false)
-			err = applyEndTxn(forward, &again)
-		})
-		if err != nil {
-			t.Errorf("forwarding a commit: %v", err)
-		}
-		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
-		resp.ErrorCode = kerr.UnknownServerError.Code
-		return resp, nil, true
-	})
+	lost := c.loseCommits(t, false)
 	w := c.window(t, group, in)
 	start(t, func(ctx context.Context) error { return w.Run(ctx, echo(one, two)) })
 	eventually(t, "everything to be committed", func() bool { return c.committed(t, group, in)[0] == 100 })
