@@ -55,7 +55,7 @@ func agreesWithTheLedger(u *up) {
 	time.Sleep(12 * time.Second)
 	verified(u)
 	lake := readLake(u)
-	report := ledgercheck.Check(ledger, lake, demoCalls(u), ledgercheck.Options{})
+	report := ledgercheck.Check(ledger, lake, demoCalls(u), ledgercheck.Options{Unheard: 3})
 	t.Log(report.String())
 	if !report.OK() {
 		t.Errorf("%d mismatches between the ledger and the lake", len(report.Mismatches))

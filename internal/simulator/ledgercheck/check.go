@@ -15,6 +15,8 @@ type check struct {
 	ledger simulator.Ledger
 	lake   Lake
 	slack  time.Duration
+	// unheard is how many requests may be unknown to the ledger.
+	unheard int
 
 	entries   map[string]*simulator.Entry // by id
 	inFlight  map[string]bool             // ids
@@ -33,7 +35,7 @@ type check struct {
 // Check compares a ledger with the lake.
 func Check(ledger simulator.Ledger, lake Lake, calls []Call, o Options) Report {
 	c := &check{
-		ledger: ledger, lake: lake, slack: cmp.Or(o.Slack, 500*time.Millisecond),
+		ledger: ledger, lake: lake, slack: cmp.Or(o.Slack, 500*time.Millisecond), unheard: o.Unheard,
 		entries: map[string]*simulator.Entry{}, inFlight: map[string]bool{},
 		calls: map[string]*Call{}, polls: map[string]*Poll{}, responses: map[string]*Response{},
 		answered: map[string]*simulator.Entry{}, leftOut: map[string]bool{}, read: map[string]int{},
@@ -180,7 +182,10 @@ func (c *check) matchUnread() {
 	}
 	for _, a := range attempts {
 		inside := a.StartedAt.After(c.begin) && a.StartedAt.Add(a.Duration).Before(c.end)
-		if !a.taken && inside && a.Outcome == "timeout" {
+		if a.taken || !inside || a.Outcome != "timeout" {
+			continue
+		}
+		if c.Unheard++; c.Unheard > c.unheard {
 			c.add(RuleAttempt, a.poll.PollID, "attempt %d timed out, but the simulator knows no such request", a.Number)
 		}
 	}

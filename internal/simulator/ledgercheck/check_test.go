@@ -79,9 +79,15 @@ func TestPlantedMismatches(t *testing.T) {
 	f("body changed", RuleBody, "body", func(w *world) { w.lake.Responses[3].BodySHA256 = "0" })
 	f("status changed", RuleBody, "status 201", func(w *world) { w.lake.Responses[3].Status = 201 })
 	f("header dropped", RuleID, "x-simulator-id", func(w *world) { w.lake.Responses[3].Headers = nil })
-	f("timeout made up", RuleAttempt, "no such request", func(w *world) {
+	madeUp := func(w *world) {
 		p := poll(w, outcome("valued"))
 		p.Attempts = append([]Attempt{{Number: 1, StartedAt: p.StartedAt.Add(time.Nanosecond), Outcome: "timeout"}}, p.Attempts...)
+	}
+	f("timeout made up", RuleAttempt, "no such request", madeUp)
+	f("more timeouts made up than may be", RuleAttempt, "no such request", func(w *world) {
+		w.o.Unheard = 1
+		madeUp(w)
+		madeUp(w)
 	})
 	f("evicted", RuleLedger, "evicted", func(w *world) { w.ledger.Evicted = 3 })
 

@@ -126,4 +126,8 @@ type Options struct {
 	// Slack is how far the clocks of poller and simulator, or the start of an
 	// attempt and that of its answer, may lie apart; half a second by default.
 	Slack time.Duration
+	// Unheard is how many attempts may have timed out that the ledger does not
+	// know; none by default. A request waits in the simulator's socket until it is
+	// read; on a machine short of time that may be longer than its timeout.
+	Unheard int
 }

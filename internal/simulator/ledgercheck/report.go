@@ -47,6 +47,7 @@ type Report struct {
 	// What was compared, so that a caller can see that it was not nothing.
 	Answers      int // in the ledger and in responses
 	Unread       int // in the ledger and explained by an attempt without an answer
+	Unheard      int // timed out and not in the ledger
 	Polls        int
 	Prices       int // rows of prices explained by an answer
 	Observations int // prices served of symbols that a call lists
@@ -67,8 +68,8 @@ func (r *Report) OK() bool { return len(r.Mismatches) == 0 }
 // String lists counts and mismatches, one a line.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d answers, %d unread, %d polls, %d observations, %d prices, %d repeats, %d revisions, %d rounded, %d unparsable, %d absent, %d dead letters, %d left out, %d mismatches",
-		r.Answers, r.Unread, r.Polls, r.Observations, r.Prices, r.Repeats, r.Revisions, r.Rounded, r.Unparsable, r.Absent, r.DeadLetters, len(r.LeftOut), len(r.Mismatches))
+	fmt.Fprintf(&b, "%d answers, %d unread, %d unheard, %d polls, %d observations, %d prices, %d repeats, %d revisions, %d rounded, %d unparsable, %d absent, %d dead letters, %d left out, %d mismatches",
+		r.Answers, r.Unread, r.Unheard, r.Polls, r.Observations, r.Prices, r.Repeats, r.Revisions, r.Rounded, r.Unparsable, r.Absent, r.DeadLetters, len(r.LeftOut), len(r.Mismatches))
 	for _, m := range r.Mismatches {
 		b.WriteString("\n  " + m.String())
 	}
