@@ -36,12 +36,7 @@ func recoverLog(dir string, logger *slog.Logger) error {
 			return err
 		}
 	}
-	for _, name := range names {
-		if err := dropOpen(filepath.Join(dir, "partitions", name), logger); err != nil {
-			return err
-		}
-	}
-	return nil
+	return abortOpen(dir, names, logger)
 }
 
 // takeBackTorn takes the noted commit back if it was begun and not done.
@@ -132,7 +127,7 @@ func truncate(path string, size int64) error {
 // is missing, and all that was written since are markers of this transaction.
 // Anything else shows that the broker went on after it.
 func (n undoNote) torn(dir string, names []string) (bool, error) {
-	if size, err := sizeOf(filepath.Join(dir, "pids.log")); err != nil || size != n.PIDs {
+	if size, err := sizeOf(filepath.Join(dir, pidsFile)); err != nil || size != n.PIDs {
 		return false, err
 	}
 	begun := false

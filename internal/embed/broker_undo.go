@@ -84,7 +84,7 @@ func (u *undo) before(req kmsg.Request) error {
 	}
 	note := undoNote{Producer: end.ProducerID, Epoch: end.ProducerEpoch, Tails: map[string]tail{}}
 	var err error
-	if note.PIDs, err = sizeOf(filepath.Join(u.dir, "pids.log")); err != nil {
+	if note.PIDs, err = sizeOf(filepath.Join(u.dir, pidsFile)); err != nil {
 		return err
 	}
 	if note.Groups, err = sizeOf(filepath.Join(u.dir, "groups.log")); err != nil {
