@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/pricelake/pricelake/internal/stream"
@@ -47,8 +46,7 @@ func (p *Producer) Publish(ctx context.Context, rs ...stream.Record) error {
 	acks := produce(ctx, p.client, rs)
 	select {
 	case <-acks.done:
-		_, err := acks.result()
-		return err
+		return acks.result()
 	case <-ctx.Done():
 		return fmt.Errorf("publishing %d records: %w", len(rs), ctx.Err())
 	}
@@ -59,48 +57,51 @@ func (p *Producer) Close() { p.client.Close() }
 
 // acks collects the acknowledgements of one set of records.
 type acks struct {
-	mu        sync.Mutex
-	published []stream.Record
-	left      int
-	err       error
-	done      chan struct{} // closed when none is left
+	sent []kgo.Record // of one allocation: they end together
+	mu   sync.Mutex
+	left int
+	err  error
+	done chan struct{} // closed when none is left
 }
 
 // produce hands the records to the client, in order. It blocks only while the
 // client's buffer is full, and no longer than ctx.
 func produce(ctx context.Context, client *kgo.Client, rs []stream.Record) *acks {
-	a := &acks{published: slices.Clone(rs), left: len(rs), done: make(chan struct{})}
+	a := &acks{sent: make([]kgo.Record, len(rs)), left: len(rs), done: make(chan struct{})}
 	if len(rs) == 0 {
 		close(a.done)
 		return a
 	}
-	// One allocation for all of them: they end together.
-	sent := make([]kgo.Record, len(rs))
+	ack := a.ack // one for all
 	for i := range rs {
-		toClient(&rs[i], &sent[i])
-		client.Produce(ctx, &sent[i], func(r *kgo.Record, err error) { a.ack(i, r, err) })
+		toClient(&rs[i], &a.sent[i])
+		client.Produce(ctx, &a.sent[i], ack)
 	}
 	return a
 }
 
-func (a *acks) ack(i int, r *kgo.Record, err error) {
+func (a *acks) ack(r *kgo.Record, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil && a.err == nil {
 		a.err = fmt.Errorf("publishing to %q: %w", r.Topic, known(err))
-	}
-	if err == nil {
-		a.published[i].Partition, a.published[i].Offset = r.Partition, r.Offset
-		a.published[i].Timestamp = r.Timestamp
 	}
 	if a.left--; a.left == 0 {
 		close(a.done)
 	}
 }
 
-// result returns the records with partition and offset set. Call it after done.
-func (a *acks) result() ([]stream.Record, error) {
+// result returns the first error. Call it after done.
+func (a *acks) result() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.published, a.err
+	return a.err
+}
+
+// place sets partition, offset and timestamp of the records that were handed to
+// produce. Call it after done, when there was no error.
+func (a *acks) place(rs []stream.Record) {
+	for i := range rs {
+		rs[i].Partition, rs[i].Offset, rs[i].Timestamp = a.sent[i].Partition, a.sent[i].Offset, a.sent[i].Timestamp
+	}
 }

@@ -88,6 +88,7 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"transact when an answer is lost":       testTransactLostAnswer,
 		"transact takes over":                   testTransactTakesOver,
 		"transact opens slowly":                 testTransactSlowOpen,
+		"transact with large records":           testTransactBytes,
 		"transact to the very end":              testTransactLagReadsZero,
 		"transact opens a stage anew":           testTransactReopen,
 		"transact with nothing to publish":      testTransactNothing,

@@ -34,6 +34,10 @@ type Transact struct {
 	Sessions int
 	// MaxRecords bounds the input of one transaction. 0 means 10,000.
 	MaxRecords int
+	// MaxBytes bounds it too, by the mean size of the records that are waiting,
+	// and so what stages make of it: an answer with many prices becomes several
+	// times its size. One record is always taken. 0 means 2 MiB.
+	MaxBytes int
 	// Linger is the least time between the starts of two transactions of one
 	// session: at low rates records share one. 0 means 5 ms.
 	Linger time.Duration
@@ -81,6 +85,9 @@ func (t Transact) withDefaults() Transact {
 	if t.MaxRecords == 0 {
 		t.MaxRecords = pollRecords
 	}
+	if t.MaxBytes == 0 {
+		t.MaxBytes = 2 << 20
+	}
 	if t.Linger == 0 {
 		t.Linger = 5 * time.Millisecond
 	}
@@ -95,8 +102,8 @@ func (t Transact) validate() error {
 	if strings.TrimSpace(t.TransactionalID) == "" {
 		errs = append(errs, errors.New("transact: the transactional id is empty: give the process a name that outlives a restart"))
 	}
-	if t.Sessions < 0 || t.MaxRecords < 0 || t.Linger < 0 {
-		errs = append(errs, fmt.Errorf("transact: sessions %d, records %d, linger %v: none may be negative", t.Sessions, t.MaxRecords, t.Linger))
+	if t.Sessions < 0 || t.MaxRecords < 0 || t.MaxBytes < 0 || t.Linger < 0 {
+		errs = append(errs, fmt.Errorf("transact: sessions %d, records %d, bytes %d, linger %v: none may be negative", t.Sessions, t.MaxRecords, t.MaxBytes, t.Linger))
 	}
 	return errors.Join(errs...)
 }

@@ -118,7 +118,7 @@ func (s *session) publish(ctx context.Context, inputs []*input) string {
 	for _, in := range inputs {
 		select {
 		case <-in.acks.done:
-			if _, err := in.acks.result(); err != nil {
+			if err := in.acks.result(); err != nil {
 				s.failed("publish", in.part.TopicPartition, "publishing a batch's output failed; trying again", err)
 				if errors.Is(err, kerr.UnknownTopicID) {
 					// The client stays with the topic it has known. The stages
@@ -167,8 +167,8 @@ func (s *session) settled(ctx context.Context, inputs []*input, started time.Tim
 		if in.output.Committed == nil {
 			continue
 		}
-		published, _ := in.acks.result()
-		if err := in.output.Committed(ctx, published); err != nil {
+		in.acks.place(in.output.Records)
+		if err := in.output.Committed(ctx, in.output.Records); err != nil {
 			s.failed("committed", in.part.TopicPartition, "noting a committed batch failed; opening the stage anew", err)
 			s.reopen(in.part)
 		}

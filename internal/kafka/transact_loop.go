@@ -131,7 +131,7 @@ func (s *session) poll() []*input {
 	}
 	ctx, cancel := context.WithTimeout(s.serving, wait)
 	defer cancel()
-	fetches := s.client.PollRecords(ctx, s.MaxRecords)
+	fetches := s.client.PollRecords(ctx, s.most())
 	s.next = time.Now().Add(s.Linger)
 	fetches.EachError(func(topic string, partition int32, err error) { s.fetchFailed(topic, partition, err) })
 	var inputs []*input
@@ -141,6 +141,15 @@ func (s *session) poll() []*input {
 		}
 	}
 	return inputs
+}
+
+// most is how many records the next transaction takes at most. What is fetched by
+// the next poll only is taken to be like what was waiting before it.
+func (s *session) most() int {
+	if n := s.client.BufferedFetchRecords(); n > 0 {
+		s.mean = s.client.BufferedFetchBytes() / n
+	}
+	return min(s.MaxRecords, max(1, int(int64(s.MaxBytes)/max(1, s.mean))))
 }
 
 func (s *session) collect(inputs []*input, t *kgo.FetchTopic) []*input {

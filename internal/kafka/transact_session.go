@@ -38,6 +38,7 @@ func (l sessionLoop) serve(ctx context.Context) error {
 	defer end(nil)
 	s := &session{
 		sessionLoop: l, serving: serving, end: end,
+		mean:  int64(l.MaxBytes), // nothing is known of the first record
 		ready: make(chan struct{}), parts: make(map[stream.TopicPartition]*part), topicID: make(map[string]stream.TopicID),
 	}
 	mender := l.mender()
@@ -90,6 +91,7 @@ type session struct {
 	end     context.CancelCauseFunc // ends serving
 	openers sync.WaitGroup
 	fetched fetchedCommits
+	mean    int64 // bytes of a record, see most; of the loop only
 	// connector is armed once the transactional id is taken over.
 	connector *connector
 

@@ -57,7 +57,7 @@ func (c *copier) Open(ctx context.Context, tp stream.TopicPartition) (stream.Sta
 	if twice && !c.overlaps {
 		c.complain("partition %d has two stages", tp.Partition)
 	}
-	s := &copierStage{copier: c, partition: tp.Partition}
+	s := &copierStage{copier: c, partition: tp.Partition, last: -1}
 	_, err := c.log.ReadCommitted(ctx, stream.TopicPartition{Topic: c.out, Partition: tp.Partition}, 0, func(stream.Record) error {
 		s.durable++
 		return nil
@@ -96,7 +96,7 @@ func (s *copierStage) Handle(_ context.Context, b stream.Batch) (stream.Output, 
 	}
 	out.Committed = func(_ context.Context, published []stream.Record) error {
 		for i, r := range published {
-			if r.Offset <= s.last && s.last > 0 || string(r.Value) != fmt.Sprint(s.durable+i) {
+			if r.Offset <= s.last || string(r.Value) != fmt.Sprint(s.durable+i) {
 				s.complain("partition %d: committed %q at offset %d", s.partition, r.Value, r.Offset)
 			}
 			s.last = r.Offset

@@ -180,7 +180,7 @@ func (t *Txn) fill(ctx context.Context, rs []stream.Record, add func(context.Con
 	case <-ctx.Done():
 		return fmt.Errorf("publishing in a transaction of %q: %w", t.id, ctx.Err())
 	}
-	if _, err := acks.result(); err != nil {
+	if err := acks.result(); err != nil {
 		return t.failed("publishing in a transaction of", err)
 	}
 	if err := t.pass(t.points.Produced); err != nil || add == nil {
