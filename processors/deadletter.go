@@ -1,7 +1,6 @@
 package processors
 
 import (
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"strings"
@@ -37,11 +36,13 @@ func (d *DeadLetters) Record(b *Buffer, in *stream.Record, reason schemas.DeadRe
 		Reason:          reason,
 		Error:           clip(cause.Error(), maxErrorBytes),
 		Attempts:        1,
-		CorrelationID:   correlation(in),
 		FailedAt:        in.Timestamp,
 		Key:             in.Key,
 		Value:           in.Value,
 		Headers:         maps.Collect(headers(in)),
+	}
+	if id := schemas.ID(in.Correlation()); !id.IsZero() {
+		letter.CorrelationID = &id
 	}
 	value, err := b.Append(func(dst []byte) ([]byte, error) { return d.Encoder.Append(dst, &letter) })
 	if err != nil {
@@ -63,22 +64,6 @@ func (d *DeadLetters) Record(b *Buffer, in *stream.Record, reason schemas.DeadRe
 		Value:     value,
 		Headers:   event.Headers(),
 	}, nil
-}
-
-// correlation returns the correlation id that a record's traceparent header
-// carries as its trace id: it is known even when the value cannot be read. Nil
-// when there is none.
-func correlation(r *stream.Record) *schemas.ID {
-	const prefix, digits = "00-", 2 * len(schemas.ID{})
-	text := string(r.Header(stream.HeaderTraceparent))
-	if len(text) < len(prefix)+digits || !strings.HasPrefix(text, prefix) {
-		return nil
-	}
-	var id schemas.ID
-	if _, err := hex.Decode(id[:], []byte(text[len(prefix):len(prefix)+digits])); err != nil || id.IsZero() {
-		return nil
-	}
-	return &id
 }
 
 // headers yields the headers of a record; of a repeated key the last wins.

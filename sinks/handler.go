@@ -193,7 +193,7 @@ func (c *claim) bury(ctx context.Context) error {
 		}
 	}
 	for _, f := range c.m.pending {
-		c.h.metrics.refused(c.m.of.Topic, f.Reason)
+		c.h.metrics.refused(c.m.of, c.m.intent.First, c.m.records[f.Index].Offset, f.Reason)
 	}
 	c.m.buried()
 	return c.h.Failpoints.Hit(failpoint.LakeDeadLetter)

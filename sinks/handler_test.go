@@ -149,6 +149,46 @@ func TestRefusedRecordsBecomeDeadLetters(t *testing.T) {
 	}
 }
 
+// A record that is given up again, because its partition was lost before that was
+// noted, has two letters of one id, and counts once.
+func TestRecordsCountOnceWhenGivenUpAgain(t *testing.T) {
+	m, p, reg := sinktest.NewMemory(), new(publisher), prometheus.NewRegistry()
+	h := handler(m, p, reg)
+	counted := func() string {
+		t.Helper()
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums := map[string]float64{}
+		for _, f := range families {
+			for _, v := range f.GetMetric() {
+				for _, l := range v.GetLabel() {
+					if l.GetName() == "reason" || l.GetValue() == "refused" {
+						sums[f.GetName()] += v.GetCounter().GetValue()
+					}
+				}
+			}
+		}
+		return fmt.Sprint(sums["pricelake_sink_dead_letters_total"], sums["pricelake_sink_records_total"])
+	}
+	bad := map[int64]string{2: sinktest.Unwanted, 4: sinktest.Unreadable, 6: sinktest.Unreadable}
+	write := func(number int32, committed int64, letters int, count string, offsets ...int64) {
+		t.Helper()
+		before := len(p.sent)
+		if err := open(t, h, number, committed).Write(t.Context(), batch(number, bad, offsets...), nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(p.sent) - before; got != letters || counted() != count {
+			t.Errorf("%d letters, counted %s; want %d, %s", got, counted(), letters, count)
+		}
+	}
+	write(0, 0, 2, "2 2", 1, 2, 3, 4)
+	write(0, 0, 2, "2 2", 1, 2, 3, 4) // the commit was lost
+	write(0, 3, 2, "3 3", 3, 4, 5, 6) // cut otherwise
+	write(1, 0, 1, "4 4", 1, 2)       // of another partition
+}
+
 // A server that takes nothing of a large batch has another schema; that is no
 // reason to bury everything. A few bad records must not block the partition.
 func TestRefusalOfEverything(t *testing.T) {

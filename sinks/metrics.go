@@ -1,12 +1,19 @@
 package sinks
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pricelake/pricelake/schemas"
 )
 
 type metrics struct {
+	mu sync.Mutex
+	// counted are the records of each partition that were counted as refused and
+	// may be given up again, by whoever claims the partition next.
+	counted map[Partition]*Offsets
+
 	records     *prometheus.CounterVec
 	recoveries  *prometheus.CounterVec
 	deadLetters *prometheus.CounterVec
@@ -31,6 +38,7 @@ const (
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
+		counted: map[Partition]*Offsets{},
 		records: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pricelake_sink_records_total",
 			Help: "Records a sink is done with, by outcome: written, skipped (were already there), refused (are dead letters).",
@@ -41,7 +49,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"topic"}),
 		deadLetters: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pricelake_sink_dead_letters_total",
-			Help: "Records a sink gave up, by reason.",
+			Help: "Records a sink gave up, by reason; each once, also when it is given up again after the partition was lost.",
 		}, []string{"topic", "reason"}),
 		intents: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pricelake_sink_open_intents_total",
@@ -64,7 +72,21 @@ func (m *metrics) begins(topic string) {
 	}
 }
 
-func (m *metrics) refused(topic string, reason schemas.DeadReason) {
-	m.records.WithLabelValues(topic, outcomeRefused).Inc()
-	m.deadLetters.WithLabelValues(topic, reason.String()).Inc()
+// refused counts a record that was given up, unless it was counted before. What
+// lies below settled never comes again.
+func (m *metrics) refused(of Partition, settled, offset int64, reason schemas.DeadReason) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	counted := m.counted[of]
+	if counted == nil {
+		counted = new(Offsets)
+		m.counted[of] = counted
+	}
+	counted.Forget(settled - 1)
+	if counted.Has(offset) {
+		return
+	}
+	counted.Add(offset, offset)
+	m.records.WithLabelValues(of.Topic, outcomeRefused).Inc()
+	m.deadLetters.WithLabelValues(of.Topic, reason.String()).Inc()
 }

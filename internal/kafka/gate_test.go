@@ -57,7 +57,7 @@ func testGate(t *testing.T, c *cluster) {
 		"window": func(ctx context.Context, g kafka.Gate, group, in string, seen func(int)) error {
 			w := c.window(t, group, in)
 			w.Gate = g
-			return w.Run(ctx, func(context.Context, stream.Record) ([]stream.Record, error) { seen(1); return nil, nil })
+			return w.Run(ctx, func(context.Context, stream.Record) (stream.Result, error) { seen(1); return stream.Result{}, nil })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -102,8 +102,8 @@ func (c *cluster) windowOn(t *testing.T, id, family, out string) *prometheus.Reg
 	w := c.window(t, c.name(t), in)
 	w.Config.Registerer, w.TransactionalID, w.Family, w.Outputs = reg, id, family, []string{out}
 	start(t, func(ctx context.Context) error {
-		return w.Run(ctx, func(_ context.Context, r stream.Record) ([]stream.Record, error) {
-			return []stream.Record{{Topic: out, Value: r.Value}}, nil
+		return w.Run(ctx, func(_ context.Context, r stream.Record) (stream.Result, error) {
+			return stream.Result{Records: []stream.Record{{Topic: out, Value: r.Value}}}, nil
 		})
 	})
 	return reg

@@ -92,9 +92,9 @@ func everyClient(t *testing.T, cfg kafka.Config) {
 	loops, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		ends <- kafka.Window{Config: cfg, Group: "window", Topic: "in", TransactionalID: "window-1"}.Run(loops, func(context.Context, stream.Record) ([]stream.Record, error) {
+		ends <- kafka.Window{Config: cfg, Group: "window", Topic: "in", TransactionalID: "window-1"}.Run(loops, func(context.Context, stream.Record) (stream.Result, error) {
 			count(1)
-			return nil, nil
+			return stream.Result{}, nil
 		})
 	}()
 	go func() {

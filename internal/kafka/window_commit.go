@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pricelake/pricelake/internal/failpoint"
+	"github.com/pricelake/pricelake/internal/stream"
 )
 
 // offer returns what may be handed to the settler, and where; nil when there is
@@ -36,7 +37,7 @@ func (w *windowWorker) compose() *settlement {
 			break
 		}
 		s.requests = append(s.requests, r)
-		s.records = append(s.records, r.out...)
+		s.records = append(s.records, r.out.Records...)
 		s.bytes += r.bytes
 		included[r] = true
 	}
@@ -97,10 +98,14 @@ func (w *windowWorker) conclude(err error) {
 	w.progress.settle(s.next)
 }
 
-// close marks the requests of a settlement as done and lets go of their results.
+// close marks the requests of a committed settlement as done, tells their handler
+// and lets go of their results.
 func (w *windowWorker) close(s *settlement) {
 	for _, r := range s.requests {
 		r.state = done
+		if r.out.Committed != nil {
+			r.out.Committed()
+		}
 		w.member.metrics.records.WithLabelValues(w.member.group, w.Topic).Inc()
 		w.member.metrics.took.WithLabelValues(w.member.group, w.Topic).Observe(time.Since(r.begun).Seconds())
 		w.drop(r)
@@ -111,7 +116,7 @@ func (w *windowWorker) close(s *settlement) {
 // drop lets go of what a finished request brought, and of its slot.
 func (w *windowWorker) drop(r *request) {
 	w.settler.held.Add(-int64(r.bytes))
-	r.out = nil
+	r.out = stream.Result{}
 	<-w.slots
 }
 

@@ -17,9 +17,46 @@ import (
 
 // echo is a handler that brings two records for each, to two topics.
 func echo(one, two string) stream.WindowHandler {
-	return func(_ context.Context, r stream.Record) ([]stream.Record, error) {
+	return func(_ context.Context, r stream.Record) (stream.Result, error) {
 		v := fmt.Appendf(nil, "%d/%d", r.Partition, r.Offset)
-		return []stream.Record{{Topic: one, Value: v}, {Topic: two, Value: v}}, nil
+		return stream.Result{Records: []stream.Record{{Topic: one, Value: v}, {Topic: two, Value: v}}}, nil
+	}
+}
+
+// committedResults counts how often a handler was told that what a record brought
+// is committed.
+type committedResults struct {
+	mu    sync.Mutex
+	times map[string]int
+}
+
+func (c *committedResults) of(handle stream.WindowHandler) stream.WindowHandler {
+	return func(ctx context.Context, r stream.Record) (stream.Result, error) {
+		result, err := handle(ctx, r)
+		result.Committed = func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.times == nil {
+				c.times = make(map[string]int)
+			}
+			c.times[fmt.Sprintf("%d/%d", r.Partition, r.Offset)]++
+		}
+		return result, err
+	}
+}
+
+// once fails unless the handler was told of least records or more, of each once.
+func (c *committedResults) once(t *testing.T, least int) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.times) < least {
+		t.Errorf("the handler was told of %d commits, want %d", len(c.times), least)
+	}
+	for v, times := range c.times {
+		if times != 1 {
+			t.Errorf("the handler was told %d times that the result of %s is committed, want once", times, v)
+		}
 	}
 }
 
@@ -52,7 +89,8 @@ func testWindowFaults(t *testing.T, c *cluster) {
 			in, one, two, group := c.topic(t, 2), c.topic(t, 1), c.topic(t, 1), c.name(t)
 			c.number(t, in, 2, 0, 100)
 			w := c.window(t, group, in)
-			start(t, func(ctx context.Context) error { return w.Run(ctx, echo(one, two)) })
+			var told committedResults
+			start(t, func(ctx context.Context) error { return w.Run(ctx, told.of(echo(one, two))) })
 			eventually(t, "a first commit", func() bool { return c.committed(t, group, in)[0] > 0 })
 			handle := c.fake.Fault(fault)
 			c.number(t, in, 2, 100, 100)
@@ -61,6 +99,7 @@ func testWindowFaults(t *testing.T, c *cluster) {
 				return at[0] == 200 && at[1] == 200
 			})
 			c.resultsOnce(t, 2, 200, one, two)
+			told.once(t, 0) // who loses a partition is not told
 			if handle.Hits() == 0 {
 				t.Error("the fault was never hit: the test shows nothing")
 			}
@@ -92,13 +131,15 @@ func testWindowFails(t *testing.T, c *cluster) {
 		t.Fatal(err)
 	}
 	w.Config.Failpoints = points
-	r := start(t, func(ctx context.Context) error { return w.Run(ctx, echo(one, two)) })
+	var told committedResults
+	r := start(t, func(ctx context.Context) error { return w.Run(ctx, told.of(echo(one, two))) })
 	eventually(t, "everything to be committed", func() bool {
 		at := c.committed(t, group, in)
 		return at[0] == 200 && at[1] == 200
 	})
 	r.stop(t)
 	c.resultsOnce(t, 2, 200, one, two)
+	told.once(t, 400)
 }
 
 // testWindowLostAnswer: the broker commits a transaction and the answer says that
@@ -126,10 +167,10 @@ func testWindowNotesLast(t *testing.T, c *cluster) {
 	c.number(t, in, 1, 0, 40)
 	quick := echo(one, two)
 	only := func(may func(offset int64) bool) stream.WindowHandler {
-		return func(ctx context.Context, r stream.Record) ([]stream.Record, error) {
+		return func(ctx context.Context, r stream.Record) (stream.Result, error) {
 			if !may(r.Offset) {
 				<-ctx.Done()
-				return nil, ctx.Err()
+				return stream.Result{}, ctx.Err()
 			}
 			return quick(ctx, r)
 		}
@@ -156,13 +197,13 @@ func testWindowTooLarge(t *testing.T, c *cluster) {
 	var calls atomic.Int64
 	w := c.window(t, group, in)
 	start(t, func(ctx context.Context) error {
-		return w.Run(ctx, func(_ context.Context, r stream.Record) ([]stream.Record, error) {
+		return w.Run(ctx, func(_ context.Context, r stream.Record) (stream.Result, error) {
 			value := fmt.Appendf(nil, "%d/%d", r.Partition, r.Offset)
 			if r.Offset == 3 {
 				calls.Add(1)
 				value = make([]byte, 2<<20)
 			}
-			return []stream.Record{{Topic: out, Value: value}}, nil
+			return stream.Result{Records: []stream.Record{{Topic: out, Value: value}}}, nil
 		})
 	})
 	eventually(t, "the others", func() bool { return len(c.values(t, out)) == 19 && c.committed(t, group, in)[0] == 3 })
@@ -185,10 +226,10 @@ func testWindowHolds(t *testing.T, c *cluster) {
 	w := c.window(t, group, in)
 	w.InFlight, w.Span = 1000, 1000
 	start(t, func(ctx context.Context) error {
-		return w.Run(ctx, func(_ context.Context, r stream.Record) ([]stream.Record, error) {
+		return w.Run(ctx, func(_ context.Context, r stream.Record) (stream.Result, error) {
 			begun.Add(1)
 			defer ended.Add(1)
-			return []stream.Record{{Topic: out, Key: fmt.Appendf(nil, "%d", r.Offset), Value: make([]byte, 512<<10)}}, nil
+			return stream.Result{Records: []stream.Record{{Topic: out, Key: fmt.Appendf(nil, "%d", r.Offset), Value: make([]byte, 512<<10)}}}, nil
 		})
 	})
 	eventually(t, "the bound to be reached", func() bool { return begun.Load() > 128 && begun.Load() == ended.Load() })
@@ -227,7 +268,7 @@ func testWindowZombie(t *testing.T, c *cluster) {
 			w := c.window(t, group, in)
 			w.Config = zombie
 			first := start(t, func(ctx context.Context) error {
-				return w.Run(ctx, func(ctx context.Context, r stream.Record) ([]stream.Record, error) {
+				return w.Run(ctx, func(ctx context.Context, r stream.Record) (stream.Result, error) {
 					began.Do(func() { close(working) })
 					if points == "" {
 						<-release // frozen: it does not notice the end of its context

@@ -30,7 +30,7 @@ func testWindow(t *testing.T, c *cluster) {
 	var inFlight, most, failures atomic.Int64
 	w := c.window(t, group, in)
 	start(t, func(ctx context.Context) error {
-		return w.Run(ctx, func(ctx context.Context, r stream.Record) ([]stream.Record, error) {
+		return w.Run(ctx, func(ctx context.Context, r stream.Record) (stream.Result, error) {
 			if now := inFlight.Add(1); now > most.Load() {
 				most.Store(now)
 			}
@@ -38,9 +38,9 @@ func testWindow(t *testing.T, c *cluster) {
 			time.Sleep(rand.N(5 * time.Millisecond))
 			if rand.N(20) == 0 {
 				failures.Add(1)
-				return nil, errors.New("injected")
+				return stream.Result{}, errors.New("injected")
 			}
-			return []stream.Record{{Topic: out, Partition: 0, Value: fmt.Appendf(nil, "%d/%d", r.Partition, r.Offset)}}, nil
+			return stream.Result{Records: []stream.Record{{Topic: out, Partition: 0, Value: fmt.Appendf(nil, "%d/%d", r.Partition, r.Offset)}}}, nil
 		})
 	})
 	eventually(t, "everything to be committed", func() bool {
@@ -89,7 +89,7 @@ func testWindowLowest(t *testing.T, c *cluster) {
 	var highest int64
 	w := c.window(t, group, in)
 	start(t, func(ctx context.Context) error {
-		return w.Run(ctx, func(ctx context.Context, r stream.Record) ([]stream.Record, error) {
+		return w.Run(ctx, func(ctx context.Context, r stream.Record) (stream.Result, error) {
 			mu.Lock()
 			highest = max(highest, r.Offset)
 			mu.Unlock()
@@ -97,10 +97,10 @@ func testWindowLowest(t *testing.T, c *cluster) {
 				select {
 				case <-release:
 				case <-ctx.Done():
-					return nil, ctx.Err()
+					return stream.Result{}, ctx.Err()
 				}
 			}
-			return nil, nil
+			return stream.Result{}, nil
 		})
 	})
 	reached := func() int64 { mu.Lock(); defer mu.Unlock(); return highest }
@@ -120,11 +120,11 @@ func testWindowDrain(t *testing.T, c *cluster) {
 	c.number(t, in, 1, 0, 40)
 	var begun atomic.Int64
 	w := c.window(t, group, in)
-	handle := func(ctx context.Context, r stream.Record) ([]stream.Record, error) {
+	handle := func(ctx context.Context, r stream.Record) (stream.Result, error) {
 		begun.Add(1)
 		<-ctx.Done()                      // told to stop
 		time.Sleep(20 * time.Millisecond) // as an HTTP call that takes a moment more
-		return []stream.Record{{Topic: out, Value: []byte(strconv.FormatInt(r.Offset, 10))}}, nil
+		return stream.Result{Records: []stream.Record{{Topic: out, Value: []byte(strconv.FormatInt(r.Offset, 10))}}}, nil
 	}
 	first := start(t, func(ctx context.Context) error { return w.Run(ctx, handle) })
 	eventually(t, "the slots to be taken", func() bool { return begun.Load() == 16 })
@@ -132,8 +132,8 @@ func testWindowDrain(t *testing.T, c *cluster) {
 	if at := c.committed(t, group, in)[0]; at != 16 {
 		t.Errorf("committed up to %d, want the 16 that were in flight", at)
 	}
-	quick := func(_ context.Context, r stream.Record) ([]stream.Record, error) {
-		return []stream.Record{{Topic: out, Value: []byte(strconv.FormatInt(r.Offset, 10))}}, nil
+	quick := func(_ context.Context, r stream.Record) (stream.Result, error) {
+		return stream.Result{Records: []stream.Record{{Topic: out, Value: []byte(strconv.FormatInt(r.Offset, 10))}}}, nil
 	}
 	start(t, func(ctx context.Context) error { return w.Run(ctx, quick) })
 	eventually(t, "everything to be committed", func() bool { return c.committed(t, group, in)[0] == 40 })
@@ -149,9 +149,9 @@ func testWindowDrain(t *testing.T, c *cluster) {
 func testWindowMembers(t *testing.T, c *cluster) {
 	const n = 100
 	in, out, group := c.topic(t, 4), c.topic(t, 1), c.name(t)
-	handle := func(_ context.Context, r stream.Record) ([]stream.Record, error) {
+	handle := func(_ context.Context, r stream.Record) (stream.Result, error) {
 		time.Sleep(rand.N(4 * time.Millisecond))
-		return []stream.Record{{Topic: out, Value: fmt.Appendf(nil, "%d/%d", r.Partition, r.Offset)}}, nil
+		return stream.Result{Records: []stream.Record{{Topic: out, Value: fmt.Appendf(nil, "%d/%d", r.Partition, r.Offset)}}}, nil
 	}
 	w := c.window(t, group, in)
 	c.number(t, in, 4, 0, n)
@@ -186,12 +186,12 @@ func testWindowNotes(t *testing.T, c *cluster) {
 	}
 	w := c.window(t, group, in)
 	first := start(t, func(ctx context.Context) error {
-		return w.Run(ctx, func(ctx context.Context, r stream.Record) ([]stream.Record, error) {
+		return w.Run(ctx, func(ctx context.Context, r stream.Record) (stream.Result, error) {
 			if r.Offset%10 == 3 { // given up when told to stop
 				<-ctx.Done()
-				return nil, ctx.Err()
+				return stream.Result{}, ctx.Err()
 			}
-			return result(r), nil
+			return stream.Result{Records: result(r)}, nil
 		})
 	})
 	eventually(t, "all but four to be published", func() bool { return len(c.values(t, out)) == 36 })
@@ -200,7 +200,9 @@ func testWindowNotes(t *testing.T, c *cluster) {
 		t.Errorf("committed up to %d, want 3, the lowest unfinished", at)
 	}
 	start(t, func(ctx context.Context) error {
-		return w.Run(ctx, func(_ context.Context, r stream.Record) ([]stream.Record, error) { return result(r), nil })
+		return w.Run(ctx, func(_ context.Context, r stream.Record) (stream.Result, error) {
+			return stream.Result{Records: result(r)}, nil
+		})
 	})
 	eventually(t, "everything to be committed", func() bool { return c.committed(t, group, in)[0] == 40 })
 	values := c.values(t, out)

@@ -35,8 +35,8 @@ type windowWorker struct {
 type request struct {
 	record stream.Record
 	begun  time.Time
-	out    []stream.Record // what it brought, once finished
-	bytes  int             // of out
+	out    stream.Result // what it brought, once finished
+	bytes  int           // of out
 	state  requestState
 	left   bool // to the next owner
 }
@@ -147,7 +147,7 @@ func (w *windowWorker) serve(working context.Context, r *request) {
 		}
 		if handled {
 			step = "publish"
-			r.bytes, err = weigh(r.out)
+			r.bytes, err = weigh(r.out.Records)
 		}
 		if err == nil {
 			return
@@ -170,9 +170,9 @@ func (w *windowWorker) serve(working context.Context, r *request) {
 	}
 }
 
-func (w *windowWorker) try(working context.Context, r stream.Record) ([]stream.Record, error) {
+func (w *windowWorker) try(working context.Context, r stream.Record) (stream.Result, error) {
 	if err := w.member.cfg.Failpoints.Hit(failpoint.PollerTaken); err != nil {
-		return nil, err
+		return stream.Result{}, err
 	}
 	return w.handle(working, r)
 }

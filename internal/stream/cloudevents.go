@@ -61,3 +61,18 @@ func (e CloudEvent) traceparent() []byte {
 	text = hex.AppendEncode(text, span)
 	return append(text, "-01"...)
 }
+
+// Correlation returns the correlation id that a record's traceparent header
+// carries as its trace id: it is known even when the value cannot be read. Zero
+// when there is none.
+func (r *Record) Correlation() (id [16]byte) {
+	const prefix, digits = "00-", 2 * len(id)
+	text := r.Header(HeaderTraceparent)
+	if len(text) < len(prefix)+digits || string(text[:len(prefix)]) != prefix {
+		return id
+	}
+	if _, err := hex.Decode(id[:], text[len(prefix):len(prefix)+digits]); err != nil {
+		return [16]byte{}
+	}
+	return id
+}

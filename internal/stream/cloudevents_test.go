@@ -68,3 +68,26 @@ func TestNoTraceWithoutCorrelation(t *testing.T) {
 		t.Errorf("traceparent = %q for an event without correlation id", v)
 	}
 }
+
+// TestCorrelation: the id comes back out of the headers, and nothing else is one.
+func TestCorrelation(t *testing.T) {
+	e := event()
+	f := func(headers []stream.Header, want [16]byte) {
+		t.Helper()
+		r := stream.Record{Headers: headers}
+		if got := r.Correlation(); got != want {
+			t.Errorf("Correlation = %x of %s, want %x", got, headers, want)
+		}
+	}
+	f(e.Headers(), e.Correlation)
+	e.Correlation = [16]byte{}
+	f(e.Headers(), [16]byte{})
+	text := func(s string) []stream.Header {
+		return []stream.Header{{Key: stream.HeaderTraceparent, Value: []byte(s)}}
+	}
+	f(text(""), [16]byte{})
+	f(text("00-"), [16]byte{})
+	f(text("00-4bf92f3577b34da6a3ce929d0e0e473"), [16]byte{})
+	f(text("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), [16]byte{})
+	f(text("00-4bf92f3577b34da6a3ce929d0e0e473x-00f067aa0ba902b7-01"), [16]byte{})
+}

@@ -66,11 +66,12 @@ type Batch struct {
 }
 
 // Output is what a stage makes of one batch. All of it is published in the
-// transaction that also commits the batch's offsets, or none of it.
+// transaction that also commits the batch's offsets, or none of it. It belongs to
+// the loop from then on.
 type Output struct {
 	Records []Record
 	// Committed, when set, is called once after that transaction has
-	// committed, with Records in the same order and their Offset set. It is not
+	// committed, with Records, their Partition, Offset and Timestamp set. It is not
 	// called for an aborted transaction. An error ends the partition's stage;
 	// it is opened anew from what is durable.
 	Committed func(ctx context.Context, published []Record) error
@@ -179,9 +180,20 @@ func (e *QuarantineError) Error() string {
 	return fmt.Sprintf("%s[%d]@%d-%d: %s", e.Topic, e.Partition, e.First, e.Last, e.Reason)
 }
 
+// Result is what the work of one record of a Window brought.
+type Result struct {
+	// Records are published in the transaction that also commits that the record
+	// is done, or none of them.
+	Records []Record
+	// Committed, when set, is called once after that transaction has committed,
+	// from one goroutine of the partition. It is not called when nobody here can
+	// say whether it has: the next owner of the partition finds out.
+	Committed func()
+}
+
 // WindowHandler does the work of one record of a Window: requests finish out of
-// order. It returns what is to be published for it. An error means nothing
-// happened; the record is handed over again. It is called from many goroutines.
-// ctx ends when the process stops or the partition moves: what is under way may
-// still be finished then, within the loop's drain timeout, and nothing begun.
-type WindowHandler func(ctx context.Context, r Record) ([]Record, error)
+// order. An error means nothing happened; the record is handed over again. It is
+// called from many goroutines. ctx ends when the process stops or the partition
+// moves: what is under way may still be finished then, within the loop's drain
+// timeout, and nothing begun.
+type WindowHandler func(ctx context.Context, r Record) (Result, error)

@@ -43,8 +43,8 @@ func BenchmarkPoll(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			out, err := p.Handle(b.Context(), stream.Record{Topic: schemas.TopicRequests})
-			if err != nil || len(out) != 2 {
-				b.Errorf("%d records, %v", len(out), err)
+			if err != nil || len(out.Records) != 2 {
+				b.Errorf("%d records, %v", len(out.Records), err)
 				return
 			}
 		}

@@ -28,7 +28,7 @@ func TestAttemptInFlightFinishesWhileDraining(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		_, _ = w.Write([]byte("BTC ETH"))
 	})
-	records, err := r.poller().Handle(ctx, r.record)
+	records, err := r.handle(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestAttemptThatOutlastsTheDrainIsHandedBack(t *testing.T) {
 	})
 	r.cfg.Drain = 50 * time.Millisecond
 	begun := time.Now()
-	records, err := r.poller().Handle(ctx, r.record)
+	records, err := r.handle(ctx)
 	if !errors.Is(err, context.Canceled) || records != nil {
 		t.Errorf("Handle = %v, %v, want the context's error and nothing to publish", records, err)
 	}
@@ -67,7 +67,7 @@ func TestPauseEndsWithTheContext(t *testing.T) {
 		time.AfterFunc(20*time.Millisecond, stop)
 		return sleep(ctx, d)
 	}
-	if records, err := r.poller().Handle(ctx, r.record); !errors.Is(err, context.Canceled) || records != nil {
+	if records, err := r.handle(ctx); !errors.Is(err, context.Canceled) || records != nil {
 		t.Errorf("Handle = %v, %v, want the context's error", records, err)
 	}
 }
@@ -79,7 +79,7 @@ func TestLastFailureWhileDrainingIsFinal(t *testing.T) {
 		w.WriteHeader(http.StatusInternalServerError)
 	}))
 	r.def.Request.MaxAttempts = 2
-	records, err := r.poller().Handle(ctx, r.record)
+	records, err := r.handle(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,11 +97,11 @@ func TestLimiterWithoutRoomFailsThePoll(t *testing.T) {
 	if _, err := p.Handle(t.Context(), r.record); err != nil {
 		t.Fatal(err)
 	}
-	records, err := p.Handle(t.Context(), r.record)
+	result, err := p.Handle(t.Context(), r.record)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := decode(t, records).outcome(); got != "failed 2/0/0/2: dead:attempts" || r.hits != 1 {
+	if got := decode(t, result.Records).outcome(); got != "failed 2/0/0/2: dead:attempts" || r.hits != 1 {
 		t.Errorf("%s after %d requests", got, r.hits)
 	}
 }

@@ -143,6 +143,28 @@ func TestOutcomeThatCannotFitBecomesADeadLetter(t *testing.T) {
 	}
 }
 
+// TestAnswerAboveItsLimit: an answer is kept whole or not at all. One of a server
+// that is busy is no reason to give the poll up.
+func TestAnswerAboveItsLimit(t *testing.T) {
+	f := func(code int, want, wantError string) {
+		t.Helper()
+		r := newRig(t, inTurn(status(code, strings.Repeat("x", 20_000)), status(200, "BTC ETH")))
+		r.cfg.MaxRecordBytes = limited(schemas.TopicResponses, 10_000)
+		out := r.poll()
+		if got := out.outcome(); got != want {
+			t.Errorf("status %d: %s, want %s", code, got, want)
+		}
+		a := out.polls[0].Attempts[0]
+		if !strings.HasPrefix(a.Error, wantError) || !strings.Contains(a.Error, "where 10000 are allowed") || a.ResponseID != nil || int(a.Status) != code {
+			t.Errorf("status %d: %+v", code, a)
+		}
+	}
+	f(200, "too_large 2/0/0/2: too_large dead:too_large", "an answer whose record has ")
+	f(429, "valued 2/2/0/0: rate_limited ok", "status 429 Too Many Requests: an answer whose record has ")
+	f(503, "valued 2/2/0/0: status ok", "status 503 Service Unavailable: an answer whose record has ")
+	f(404, "failed 2/0/0/2: status dead:attempts", "status 404 Not Found: an answer whose record has ")
+}
+
 func TestDeadLetterIsCutToItsLimit(t *testing.T) {
 	f := func(limit int, wantError string, wantValue, wantHeaders bool) {
 		t.Helper()

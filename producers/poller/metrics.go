@@ -24,7 +24,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"provider", "outcome"}),
 		polls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pricelake_polls_total",
-			Help: "Polls finished, by what came of them.",
+			Help: "Polls whose outcome is committed, by what came of them.",
 		}, []string{"provider", "outcome"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "pricelake_poll_duration_seconds",
@@ -37,7 +37,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"provider"}),
 		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pricelake_poll_dead_letters_total",
-			Help: "Requests given up, by reason: polls that failed for good, and requests that are none.",
+			Help: "Requests whose dead letter is committed, by reason: polls that failed for good, and requests that are none.",
 		}, []string{"reason"}),
 	}
 	// From 0 on, so that the first of its kind is seen as an increase.
@@ -57,7 +57,15 @@ func (m *Metrics) started(provider string) (ended func()) {
 	return g.Dec
 }
 
-func (m *Metrics) finished(f *schemas.PollFinished) {
-	m.polls.WithLabelValues(f.Provider, f.Outcome.String()).Inc()
-	m.duration.WithLabelValues(f.Provider).Observe(f.FinishedAt.Sub(f.StartedAt).Seconds())
+// finished returns what counts a poll, and the dead letter that it became, if
+// any. It holds nothing of the poll.
+func (m *Metrics) finished(f *schemas.PollFinished, dead schemas.DeadReason) func() {
+	provider, outcome, took := f.Provider, f.Outcome.String(), f.FinishedAt.Sub(f.StartedAt).Seconds()
+	return func() {
+		m.polls.WithLabelValues(provider, outcome).Inc()
+		m.duration.WithLabelValues(provider).Observe(took)
+		if dead != schemas.DeadUnknown {
+			m.dead.WithLabelValues(dead.String()).Inc()
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/failpoint"
@@ -151,12 +152,16 @@ func (p *poll) draining(ctx context.Context, left time.Duration) (context.Contex
 }
 
 // keep adds the record of a complete answer to the result. One that is above
-// the record limit all the same makes the attempt too large.
+// the record limit all the same makes the attempt too large, unless its status
+// says more: a server that is busy is asked again, however much it says about it.
 func (p *poll) keep(n int32, at *schemas.PollAttempt, a Answer) error {
 	response := p.response(n, a)
 	record, err := p.responseRecord(response)
 	if errors.Is(err, errTooLarge) {
-		at.Outcome, at.Error = schemas.AttemptTooLarge, clip(err.Error(), maxErrorBytes)
+		if at.Outcome == schemas.AttemptOK {
+			at.Outcome = schemas.AttemptTooLarge
+		}
+		at.Error = clip(strings.TrimPrefix(at.Error+": "+err.Error(), ": "), maxErrorBytes)
 		return nil
 	}
 	if err != nil {

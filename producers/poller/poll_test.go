@@ -2,9 +2,11 @@ package poller
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -245,6 +247,13 @@ func TestRequestsThatAreNoPolls(t *testing.T) {
 	if out = r.poll(); len(out.records) != 1 || out.dead[0].Reason != schemas.DeadDecode || string(out.dead[0].Value) != "garbage" || out.dead[0].CorrelationID != nil {
 		t.Errorf("undecodable: %+v", out)
 	}
+	correlation := schemas.DeriveID("test", "trace")
+	r.record.Headers = stream.CloudEvent{ID: "x", Source: "/here", Type: "t", Correlation: correlation}.Headers()
+	if out = r.poll(); out.dead[0].CorrelationID == nil || *out.dead[0].CorrelationID != correlation || !slices.ContainsFunc(out.records[0].Headers, func(h stream.Header) bool {
+		return h.Key == stream.HeaderTraceparent && strings.Contains(string(h.Value), hex.EncodeToString(correlation[:]))
+	}) {
+		t.Errorf("undecodable, of a poll that can be traced: %+v", out)
+	}
 	r.ask("acme-prices", "v1")
 	r.record.Headers = []stream.Header{{Key: HeaderReplayOf, Value: []byte("not a uuid")}}
 	if out = r.poll(); len(out.records) != 1 || out.dead[0].Reason != schemas.DeadInvalid {
@@ -258,14 +267,41 @@ func TestRequestsThatAreNoPolls(t *testing.T) {
 func TestTransientFailuresAreHandedBack(t *testing.T) {
 	r := newRig(t, status(200, "BTC ETH"))
 	r.cfg.Requests = failing{}
-	if out, err := r.poller().Handle(t.Context(), r.record); !errors.Is(err, errAway) || out != nil {
+	if out, err := r.poller().Handle(t.Context(), r.record); !errors.Is(err, errAway) || out.Records != nil || out.Committed != nil {
 		t.Errorf("Handle = %v, %v, want the decoder's error", out, err)
 	}
 	r.cfg.Requests = jsonCodec[schemas.PollRequested]{}
 	r.cfg.Calls = failing{}
-	if out, err := r.poller().Handle(t.Context(), r.record); !errors.Is(err, errAway) || out != nil {
+	if out, err := r.poller().Handle(t.Context(), r.record); !errors.Is(err, errAway) || out.Records != nil || out.Committed != nil {
 		t.Errorf("Handle = %v, %v, want the catalog's error", out, err)
 	}
+}
+
+// TestPollsCountOnceTheyAreCommitted: what is not committed is done again, by
+// whoever has the partition then.
+func TestPollsCountOnceTheyAreCommitted(t *testing.T) {
+	r := newRig(t, status(404, ""))
+	counted := func() string {
+		return fmt.Sprint(r.counter("pricelake_polls_total"), r.counter("pricelake_poll_duration_seconds"), r.counter("pricelake_poll_dead_letters_total"))
+	}
+	handle := func(want string) {
+		t.Helper()
+		before := counted()
+		result, err := r.poller().Handle(t.Context(), r.record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := counted(); got != before {
+			t.Errorf("counted %s before the commit, want %s", got, before)
+		}
+		result.Committed()
+		if got := counted(); got != want {
+			t.Errorf("counted %s after the commit, want %s", got, want)
+		}
+	}
+	handle("1 1 1")
+	r.record.Value = []byte("garbage")
+	handle("1 1 2")
 }
 
 func TestReplayIsAnotherPoll(t *testing.T) {

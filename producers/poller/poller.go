@@ -125,7 +125,8 @@ func New(cfg Config) *Poller {
 
 // Handle performs the poll that a record of polls.requested.v1 asks for and
 // returns what is to be published for it: the answers in order of the attempts,
-// the outcome, and a dead letter when the poll brought no usable answer. It is a
+// the outcome, and a dead letter when the poll brought no usable answer. The poll
+// is counted when that is committed, so that one counts once. It is a
 // stream.WindowHandler. An outcome that cannot be made to fit its topic is left
 // out, and the request goes to the dead letters instead.
 //
@@ -133,13 +134,13 @@ func New(cfg Config) *Poller {
 // over again. When ctx ends, an attempt in flight may still finish within the
 // drain time; if that settles the poll it is returned as usual, otherwise Handle
 // returns ctx's error.
-func (p *Poller) Handle(ctx context.Context, r stream.Record) ([]stream.Record, error) {
+func (p *Poller) Handle(ctx context.Context, r stream.Record) (stream.Result, error) {
 	var request schemas.PollRequested
 	if err := p.cfg.Requests.Decode(ctx, r.Value, &request); err != nil {
 		if errors.Is(err, ErrUndecodable) {
 			return p.discard(&r, nil, schemas.DeadDecode, err)
 		}
-		return nil, fmt.Errorf("decoding the request %s: %w", origin(&r), err)
+		return stream.Result{}, fmt.Errorf("decoding the request %s: %w", origin(&r), err)
 	}
 	if err := replayed(&r, &request); err != nil {
 		return p.discard(&r, &request, schemas.DeadInvalid, err)
@@ -149,13 +150,13 @@ func (p *Poller) Handle(ctx context.Context, r stream.Record) ([]stream.Record, 
 	case errors.Is(err, ErrUnknownCall):
 		return p.publish(&r, p.unknown(&request, err))
 	case err != nil:
-		return nil, fmt.Errorf("looking up call %q version %q: %w", request.CallID, request.CallVersion, err)
+		return stream.Result{}, fmt.Errorf("looking up call %q version %q: %w", request.CallID, request.CallVersion, err)
 	}
 	done := p.cfg.Metrics.started(def.Provider)
 	defer done()
 	result, err := p.perform(ctx, &request, def)
 	if err != nil {
-		return nil, err
+		return stream.Result{}, err
 	}
 	return p.publish(&r, result)
 }

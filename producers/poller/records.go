@@ -15,8 +15,8 @@ const (
 	source = "/pricelake/" + role
 )
 
-// publish turns a result into records, counts it, and logs it when it failed.
-func (p *Poller) publish(r *stream.Record, res *result) ([]stream.Record, error) {
+// publish turns a result into records, and logs it when it failed.
+func (p *Poller) publish(r *stream.Record, res *result) (stream.Result, error) {
 	f := &res.finished
 	records, reason, text := res.responses, res.dead, f.Error
 	switch finished, err := p.finishedRecord(f); {
@@ -24,21 +24,19 @@ func (p *Poller) publish(r *stream.Record, res *result) ([]stream.Record, error)
 		// Handing the request over again would bring the same: it is given up.
 		reason, text = schemas.DeadTooLarge, err.Error()
 	case err != nil:
-		return nil, err
+		return stream.Result{}, err
 	default:
 		records = append(records, finished)
 	}
 	if reason != schemas.DeadUnknown {
 		dead, err := p.deadLetter(r, reason, text, int32(len(f.Attempts)), f.CallID, &f.CorrelationID)
 		if err != nil {
-			return nil, err
+			return stream.Result{}, err
 		}
 		records = append(records, dead)
-		p.cfg.Metrics.dead.WithLabelValues(reason.String()).Inc()
 	}
-	p.cfg.Metrics.finished(f)
 	p.report(f)
-	return records, nil
+	return stream.Result{Records: records, Committed: p.cfg.Metrics.finished(f, reason)}, nil
 }
 
 // report logs a poll that brought nothing.
@@ -59,19 +57,23 @@ func (p *Poller) report(f *schemas.PollFinished) {
 
 // discard gives up a request that is not a poll. request is nil when it could
 // not be read.
-func (p *Poller) discard(r *stream.Record, request *schemas.PollRequested, reason schemas.DeadReason, cause error) ([]stream.Record, error) {
+func (p *Poller) discard(r *stream.Record, request *schemas.PollRequested, reason schemas.DeadReason, cause error) (stream.Result, error) {
 	var callID string
 	var correlation *schemas.ID
 	if request != nil {
 		callID, correlation = request.CallID, &request.CorrelationID
+	} else if id := schemas.ID(r.Correlation()); !id.IsZero() {
+		correlation = &id
 	}
 	dead, err := p.deadLetter(r, reason, cause.Error(), 0, callID, correlation)
 	if err != nil {
-		return nil, err
+		return stream.Result{}, err
 	}
-	p.cfg.Metrics.dead.WithLabelValues(reason.String()).Inc()
 	p.cfg.Log.Warn("request discarded", "reason", reason.String(), "record", origin(r), "err", cause)
-	return []stream.Record{dead}, nil
+	return stream.Result{
+		Records:   []stream.Record{dead},
+		Committed: p.cfg.Metrics.dead.WithLabelValues(reason.String()).Inc,
+	}, nil
 }
 
 // responseRecord encodes an answer. Above the record limit the error wraps

@@ -170,14 +170,21 @@ func (r *rig) poller() *Poller {
 	return New(cfg)
 }
 
-// poll handles the record.
+// handle returns what a record brings.
+func (r *rig) handle(ctx context.Context) ([]stream.Record, error) {
+	result, err := r.poller().Handle(ctx, r.record)
+	return result.Records, err
+}
+
+// poll handles the record, and commits what that brings.
 func (r *rig) poll() outputs {
 	r.t.Helper()
-	records, err := r.poller().Handle(r.t.Context(), r.record)
+	result, err := r.poller().Handle(r.t.Context(), r.record)
 	if err != nil {
 		r.t.Fatalf("Handle: %v", err)
 	}
-	return decode(r.t, records)
+	result.Committed()
+	return decode(r.t, result.Records)
 }
 
 func decode(t *testing.T, records []stream.Record) outputs {

@@ -58,7 +58,7 @@ func TestSecretsStayInTheRequest(t *testing.T) {
 			r.def.Request.Query = map[string]string{"apikey": "file:/run/key", "pair": "BTC"}
 			r.def.Request.TimeoutMicros = 200_000
 			change(r)
-			records, err := r.poller().Handle(t.Context(), r.record)
+			records, err := r.handle(t.Context())
 			seen := r.log.String() + fmt.Sprint(err)
 			for _, rec := range records {
 				seen += fmt.Sprintf("%s %s %s", rec.Key, rec.Value, rec.Headers)
