@@ -109,6 +109,30 @@ func TestGood(t *testing.T) {
 	f("the bank's terms", bank.TermsURL+bank.Attribution+bank.Redistribution+bank.Schedule.Catchup.String(), "https://bank.example/termsThe bankfreelatest")
 }
 
+// TestPlaceholdersInURLs: what a symbol or parameter holds reaches the API as it
+// is, wherever it stands in the URL.
+func TestPlaceholdersInURLs(t *testing.T) {
+	const text = `instruments: [{id: X, asset_class: index, base: X, quote: USD}]
+calls:
+  - id: one
+    provider: bank
+    request: {url: "https://bank.example/v1/{symbol}/{p}?s={symbol}&p={p}&n=1"}
+    params: {p: "1+1=2&3"}
+    symbols: {"S&P 5+0/0%=?#": X}
+    schedule: {every: 1m}
+    mapping: {kind: ticker, price: .p}
+`
+	c, err := Parse(Source{Name: "c", Text: []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Calls[0].Request
+	if got, want := fmt.Sprint(r.URL, " ", len(r.Query), " ", r.Query["s"], " ", r.Query["p"], " ", r.Query["n"]),
+		"https://bank.example/v1/S&P%205+0%2F0%25=%3F%23/1+1=2&3 3 S&P 5+0/0%=?# 1+1=2&3 1"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestVersions: the same words give the same version, other words another.
 func TestVersions(t *testing.T) {
 	text, err := os.ReadFile("testdata/good/full.yaml")

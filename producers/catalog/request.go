@@ -101,7 +101,7 @@ func (c *callBuilder) request(symbols []string) {
 	if c.endpoint != nil {
 		path = []any{"preset"}
 	}
-	c.url(r, c.expand(t, text, url.PathEscape, path...), path)
+	c.url(r, c.expandURL(t, text, path...), path)
 	c.secrets()
 	if len(r.Query) == 0 {
 		r.Query = nil
@@ -207,6 +207,18 @@ func (c *callBuilder) expand(t *template, text string, escape func(string) strin
 		return out
 	}
 	return text // several symbols for one: reported by batch
+}
+
+// expandURL replaces the placeholders of a URL: a value that stands in the query
+// is escaped otherwise than one in the path, or an & in it would begin another
+// parameter.
+func (c *callBuilder) expandURL(t *template, text string, path ...any) string {
+	place, query, found := strings.Cut(text, "?")
+	place = c.expand(t, place, url.PathEscape, path...)
+	if !found {
+		return place
+	}
+	return place + "?" + c.expand(t, query, url.QueryEscape, path...)
 }
 
 // url checks the URL and moves its query to Query. A wrong base URL is reported

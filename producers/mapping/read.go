@@ -16,6 +16,9 @@ const (
 	maxRejected = 1000
 	maxFragment = 4 << 10
 	maxDetail   = 1 << 10
+	// maxTradeID is several times the longest ids there are (hashes in hex): a
+	// price must fit into its topic, whatever the answer says.
+	maxTradeID = 256
 )
 
 // Read reads an answer. It depends on nothing but the program and the answer,

@@ -319,6 +319,16 @@ func TestReadBounds(t *testing.T) {
 			t.Fatalf("a fragment of %d bytes, a detail of %d", len(j.Fragment), len(j.Detail))
 		}
 	}
+	trades := compiled(t, mapped(t, `{"rows": [".[]"], "kind": {"value": "trade"}, "price": ".p", "trade_id": ".i"}`), symbolsOf("A")...)
+	r = trades.Read(answer(`[{"p":1,"i":"` + strings.Repeat("7", 256) + `"},{"p":2,"i":"` + strings.Repeat("7", 2<<20) + `"},{"p":3,"i":{"x":"` + strings.Repeat("é", 200) + `"}}]`))
+	if len(r.Prices) != 1 || len(r.Prices[0].TradeID) != 256 || len(r.Rejected) != 2 {
+		t.Fatalf("long ids: %d prices, %d rejected", len(r.Prices), len(r.Rejected))
+	}
+	for i, n := range []string{"2097152", "408"} {
+		if d := r.Rejected[i].Detail; !strings.Contains(d, "trade_id: ") || !strings.Contains(d, "has "+n+" bytes") || len(d) > 200 {
+			t.Errorf("a long id is rejected as %q", d)
+		}
+	}
 	endless := compiled(t, mapped(t, `{"rows": ["def f: f; f"], "price": ".p"}`), symbolsOf("A")...)
 	if r := endless.Read(answer(`{"p":1}`)); r.Outcome != schemas.PollUnparsable || !strings.Contains(r.Error, "too many steps") {
 		t.Errorf("an endless path: %v %s", r.Outcome, r.Error)

@@ -165,6 +165,9 @@ func (r *reader) words(price *schemas.Price) (rej *rejection) {
 			return reject(schemas.RejectUnparsable, "trade_id: %v", err)
 		}
 		price.TradeID = plainText(v)
+		if n := len(price.TradeID); n > maxTradeID {
+			return reject(schemas.RejectUnparsable, "trade_id: %s… has %d bytes, at most %d are an id", cut(price.TradeID, 60), n, maxTradeID)
+		}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 type symbolTable struct {
 	names   []string         // distinct symbols in the call's order
 	entries []symbolEntry    // all of the call's, in its order
+	of      [][]int          // index in names → entries
 	byName  map[string][]int // symbol or alias → entries
 }
 
@@ -30,12 +31,14 @@ func newSymbolTable(symbols []schemas.CallSymbol) symbolTable {
 			n = len(t.names)
 			number[s.Symbol] = n
 			t.names = append(t.names, s.Symbol)
+			t.of = append(t.of, nil)
 		}
 		entry := symbolEntry{CallSymbol: s, factor: s.Factor, name: n, number: len(t.entries)}
 		if entry.factor.IsZero() {
 			entry.factor = schemas.DecimalFromInt64(1)
 		}
 		t.entries = append(t.entries, entry)
+		t.of[n] = append(t.of[n], entry.number)
 		t.byName[s.Symbol] = append(t.byName[s.Symbol], entry.number)
 		for _, alias := range s.Aliases {
 			t.byName[alias] = append(t.byName[alias], entry.number)
@@ -62,8 +65,8 @@ func (t *symbolTable) find(symbol string, day schemas.Date) *symbolEntry {
 // current returns the entry of the n-th symbol that is valid on a day, nil when
 // none is.
 func (t *symbolTable) current(n int, day schemas.Date) *symbolEntry {
-	for i := range t.entries {
-		if t.entries[i].name == n && t.entries[i].validOn(day) {
+	for _, i := range t.of[n] {
+		if t.entries[i].validOn(day) {
 			return &t.entries[i]
 		}
 	}
