@@ -10,13 +10,18 @@ import (
 )
 
 // Stage runs a Processor between an input topic and its outlets. Its Open is a
-// stream.OpenStage; every field is needed. It may be used in parallel.
+// stream.OpenStage; every field is needed but MaxRecordBytes. It may be used in
+// parallel.
 type Stage[In, Out any] struct {
 	Decoder   Decoder[In]
 	Processor Processor[In, Out]
 	Outlet    Outlet[Out]
 	Dead      *DeadLetters
 	Metrics   *Metrics
+	// MaxRecordBytes is the largest record, key and value, that a topic takes. An
+	// input of which a larger one is made becomes a dead letter: the broker would
+	// refuse it for ever. Nil: there is no limit.
+	MaxRecordBytes func(topic string) int
 	// Now is the clock of the duration metric and of nothing else.
 	Now func() time.Time
 }
@@ -104,7 +109,21 @@ func (p *partition[In, Out]) process(ctx context.Context, r *stream.Record, made
 		if err != nil {
 			return Reject(schemas.DeadInvalid, err)
 		}
+		if err := p.stage.fits(&out); err != nil {
+			return Reject(schemas.DeadTooLarge, err)
+		}
 		made.records = append(made.records, out)
+	}
+	return nil
+}
+
+// fits says why a topic does not take an output.
+func (s *Stage[In, Out]) fits(out *stream.Record) error {
+	if s.MaxRecordBytes == nil {
+		return nil
+	}
+	if size, most := len(out.Key)+len(out.Value), s.MaxRecordBytes(out.Topic); size > most {
+		return fmt.Errorf("a record of %q has %d bytes where %d are allowed", out.Topic, size, most)
 	}
 	return nil
 }

@@ -42,6 +42,9 @@ func (p picky) Append(dst []byte, v *string) ([]byte, error) {
 	return p.jsonCodec.Append(dst, v)
 }
 
+// fitting is the length of the longest word that the topic takes.
+const fitting = 150_000
+
 func wordStage(reg prometheus.Registerer, same bool) *processors.Stage[string, string] {
 	return &processors.Stage[string, string]{
 		Decoder:   jsonCodec[string]{},
@@ -49,7 +52,13 @@ func wordStage(reg prometheus.Registerer, same bool) *processors.Stage[string, s
 		Outlet:    &processors.Topic[string]{Name: "out", Encoder: picky{}, Key: func(s *string) string { return *s }, SamePartition: same},
 		Dead:      &processors.DeadLetters{Role: "worder", Encoder: jsonCodec[schemas.DeadLetter]{}},
 		Metrics:   processors.NewMetrics(reg, "worder"),
-		Now:       func() time.Time { return at },
+		MaxRecordBytes: func(topic string) int {
+			if topic != "out" {
+				return 1
+			}
+			return 2*fitting + 2 // as key and, in quotes, as value
+		},
+		Now: func() time.Time { return at },
 	}
 }
 
@@ -99,6 +108,10 @@ func TestStage(t *testing.T) {
 			map[string]float64{"records_total published": 1, "records_total dead": 1, "outputs_total": 1, "dead_letters_total decode": 1}},
 		{"unwritable, with what it had made", false, []string{`"a unwritable b"`, `"c"`}, []string{"dead in/3/100", `out/-1 c "c"`},
 			map[string]float64{"records_total published": 1, "records_total dead": 1, "outputs_total": 1, "dead_letters_total invalid": 1}},
+		{"too large, with what it had made", false, []string{`"a ` + strings.Repeat("b", fitting+1) + `"`, `"c"`}, []string{"dead in/3/100", `out/-1 c "c"`},
+			map[string]float64{"records_total published": 1, "records_total dead": 1, "outputs_total": 1, "dead_letters_total too_large": 1}},
+		{"as large as the topic takes", false, []string{`"` + strings.Repeat("b", fitting) + `"`}, []string{"out/-1 " + strings.Repeat("b", fitting) + ` "` + strings.Repeat("b", fitting) + `"`},
+			map[string]float64{"records_total published": 1, "outputs_total": 1}},
 		{"nothing", false, nil, nil, map[string]float64{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -38,14 +38,15 @@ func (a *App) runNormalizer(ctx context.Context) error {
 		return a.stopped(ctx, err)
 	}
 	stage := normalize.NewStage(normalize.Config{
-		Calls:       normalizerCalls{calls},
-		Reader:      newMappings(),
-		Responses:   finalDecoder[schemas.ResponseReceived]{responses, rejecting},
-		Prices:      prices,
-		Rejected:    rejected,
-		DeadLetters: dead,
-		Registerer:  a.metrics,
-		Now:         time.Now,
+		Calls:          normalizerCalls{calls},
+		Reader:         newMappings(),
+		Responses:      finalDecoder[schemas.ResponseReceived]{responses, rejecting},
+		Prices:         prices,
+		Rejected:       rejected,
+		DeadLetters:    dead,
+		Registerer:     a.metrics,
+		MaxRecordBytes: kafka.MaxRecordBytes,
+		Now:            time.Now,
 	})
 	loop := a.transact(normalize.Role, schemas.TopicResponses, schemas.TopicObserved, schemas.TopicRejected, schemas.TopicDeadLetters)
 	loop.Gate = gate

@@ -10,7 +10,8 @@ import (
 	"github.com/pricelake/pricelake/schemas"
 )
 
-// Config is what the normalizer's stage needs. Every field is needed.
+// Config is what the normalizer's stage needs. Every field is needed but
+// MaxRecordBytes.
 type Config struct {
 	Calls       Calls
 	Reader      Reader
@@ -19,6 +20,8 @@ type Config struct {
 	Rejected    processors.Encoder[schemas.PriceRejected]
 	DeadLetters processors.Encoder[schemas.DeadLetter]
 	Registerer  prometheus.Registerer
+	// MaxRecordBytes is that of processors.Stage.
+	MaxRecordBytes func(topic string) int
 	// Now is the clock of the duration metric and of nothing else.
 	Now func() time.Time
 }
@@ -41,9 +44,10 @@ func NewStage(c Config) *processors.Stage[schemas.ResponseReceived, Output] {
 				Key:     rejectedKey,
 			},
 		},
-		Dead:    &processors.DeadLetters{Role: Role, Encoder: c.DeadLetters},
-		Metrics: processors.NewMetrics(c.Registerer, Role),
-		Now:     c.Now,
+		Dead:           &processors.DeadLetters{Role: Role, Encoder: c.DeadLetters},
+		Metrics:        processors.NewMetrics(c.Registerer, Role),
+		MaxRecordBytes: c.MaxRecordBytes,
+		Now:            c.Now,
 	}
 }
 
