@@ -11,6 +11,7 @@ import (
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/producers/poller"
 	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/schemas/avro"
 	"github.com/pricelake/pricelake/sinks/lake"
 )
 
@@ -55,8 +56,9 @@ func newest(letters []schemas.DeadLetter, limit int) []schemas.DeadLetter {
 	return letters[:min(limit, len(letters))]
 }
 
-// eachDeadLetter reads the whole topic. The same origin may come twice (a poller
-// that was killed asks again): the id is the same then, and the first counts.
+// eachDeadLetter reads the whole topic. The same letter may be stored twice (by a
+// role that was killed before it had noted it): the id is the same then, and the
+// first counts. One that cannot be read is somebody else's; the others are listed.
 func (a *App) eachDeadLetter(ctx context.Context, each func(schemas.DeadLetter) error) error {
 	log, err := a.kafkaLog()
 	if err != nil {
@@ -75,7 +77,12 @@ func (a *App) eachDeadLetter(ctx context.Context, each func(schemas.DeadLetter) 
 		tp := stream.TopicPartition{Topic: schemas.TopicDeadLetters, Partition: p}
 		_, err := log.ReadCommitted(ctx, tp, 0, func(r stream.Record) error {
 			var d schemas.DeadLetter
-			if err := dec.Decode(ctx, r.Value, &d); err != nil {
+			err := dec.Decode(ctx, r.Value, &d)
+			if errors.Is(err, avro.ErrBadRecord) {
+				a.log.WarnContext(ctx, "a record among the dead letters cannot be read and is passed over", "partition", p, "offset", r.Offset, "err", err)
+				return nil
+			}
+			if err != nil {
 				return fmt.Errorf("decoding the dead letter at offset %d: %w", r.Offset, err)
 			}
 			if _, again := seen[d.DeadLetterID]; again {

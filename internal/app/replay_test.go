@@ -96,3 +96,70 @@ func TestLettersOfTheLakeAreReplayedOnce(t *testing.T) {
 		t.Errorf("after every replay the topic holds %v, want each once, the third as it was mended", got)
 	}
 }
+
+// A letter that is stored twice under one id is listed once, and its record goes
+// through its topic once, also when it is named twice. What is no letter hides none.
+func TestLettersStoredTwiceAreOne(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.startBroker()
+	r.startRegistry()
+	r.applyTopics()
+	r.registerSchemas()
+	a := r.app("")
+	ctx := t.Context()
+	producer, err := kafka.NewProducer(a.kafkaConfig("test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	log, err := a.kafkaLog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc, err := codec[schemas.DeadLetter](ctx, a, schemas.TopicDeadLetters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origins := map[string]string{"poller": schemas.TopicRequests, "normalizer": schemas.TopicResponses, "deduplicator": schemas.TopicObserved, lake.Role: schemas.TopicPrices}
+	letters := []stream.Record{{Topic: schemas.TopicDeadLetters, Key: []byte("no letter"), Value: []byte("garbage")}}
+	var ids []schemas.ID
+	for role, topic := range origins {
+		id, _, err := log.Describe(ctx, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := schemas.DeadLetter{
+			DeadLetterID: schemas.DeadLetterID(topic, schemas.ID(id), 0, 0), OriginTopic: topic, OriginTopicID: schemas.ID(id),
+			OriginTimestamp: time.UnixMilli(1), Role: role, Reason: schemas.DeadInvalid, FailedAt: time.UnixMilli(2), Key: []byte("key"), Value: []byte("of the " + role),
+		}
+		value, err := enc.Append(nil, &d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		letter := stream.Record{Topic: schemas.TopicDeadLetters, Key: []byte(topic + "/0/0"), Value: value}
+		letters = append(letters, letter, letter)
+		ids = append(ids, d.DeadLetterID)
+	}
+	if err := producer.Publish(ctx, letters...); err != nil {
+		t.Fatal(err)
+	}
+	listed, err := a.DeadLetters(ctx, DeadLetterFilter{})
+	if err != nil || len(listed) != len(origins) {
+		t.Errorf("%d letters are listed (%v), want %d", len(listed), err, len(origins))
+	}
+	replayed, err := a.ReplayDeadLetters(ctx, append(ids, ids...), nil, false)
+	if err != nil || len(replayed) != len(origins) {
+		t.Errorf("%d letters were replayed (%v), want %d", len(replayed), err, len(origins))
+	}
+	for role, topic := range origins {
+		var values []string
+		_, err := log.ReadCommitted(ctx, stream.TopicPartition{Topic: topic}, 0, func(r stream.Record) error {
+			values = append(values, string(r.Value))
+			return nil
+		})
+		if err != nil || len(values) != 1 || values[0] != "of the "+role {
+			t.Errorf("%s holds %q after the replay (%v), want the record of the %s once", topic, values, err, role)
+		}
+	}
+}

@@ -248,7 +248,8 @@ const (
 	responsesSQL = `SELECT toUnixTimestamp64Micro(fetched_at) AS at, response_id AS id, call_id, provider, attempt, status, body_bytes AS bytes,
 	concat(method, ' ', url) AS detail, toDateTime(fetched_at) + toIntervalDay(retention_days) < now() AS expired,
 	'` + schemas.TopicResponses + `' AS topic` + lineageSQL + ` FROM responses`
-	deadLettersSQL = `SELECT toUnixTimestamp64Micro(failed_at) AS at, dead_letter_id AS id, call_id, reason AS outcome,
+	// A letter may have two rows: one of a role that was killed before it noted it.
+	deadLettersSQL = `SELECT DISTINCT ON (dead_letter_id) toUnixTimestamp64Micro(failed_at) AS at, dead_letter_id AS id, call_id, reason AS outcome,
 	concat(role, ' gave up ', origin_topic, '[', toString(origin_partition), ']@', toString(origin_offset), ': ', error) AS detail,
 	'` + schemas.TopicDeadLetters + `' AS topic` + lineageSQL + ` FROM dead_letters`
 	pricesSQL = `SELECT toUnixTimestamp64Micro(recorded_at) AS at, event_id AS id, call_id, provider, instrument,

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,9 +79,13 @@ func (r *tracing) poll(correlation schemas.ID) {
 		p, "'bad_number'", "'no number'", "'kraken'", `'it\'s'`, "'BTC-USD'", "'XBTUSD'", at(1500), p, resp, cor, at(3001), 0, 4)
 }
 
+// deadLetter inserts a letter twice, as a role does that is killed between giving a
+// record up and noting that it has.
 func (r *tracing) deadLetter(correlation schemas.ID) {
-	r.insert("dead_letters", "dead_letter_id, origin_topic, origin_partition, origin_offset, role, reason, error, correlation_id, failed_at",
-		"generateUUIDv4()", "'prices.v1'", 1, 9, "'lake'", "'invalid'", "'too long'", "'"+correlation.String()+"'", "'2026-02-02 03:04:05'")
+	for offset := range 2 {
+		r.insert("dead_letters", "dead_letter_id, origin_topic, origin_partition, origin_offset, role, reason, error, correlation_id, failed_at, _offset",
+			"'"+schemas.DeriveID("letter", correlation.String()).String()+"'", "'prices.v1'", 1, 9, "'lake'", "'invalid'", "'too long'", "'"+correlation.String()+"'", "'2026-02-02 03:04:05'", offset)
+	}
 }
 
 // What became of a poll comes in the order of time, and nothing of another poll
@@ -122,8 +127,28 @@ func TestTrace(t *testing.T) {
 	if a := step(StepAttempt); *a.Attempt != 1 || a.Status != nil || a.Detail != "no answer" {
 		t.Errorf("the attempt without an answer is %+v", a)
 	}
+	if d := step(StepDeadLetter); *d.Offset != 0 {
+		t.Errorf("the dead letter is %+v, want the first row of it", d)
+	}
 	if f := step(StepFinished); *f.Offset != 7 || f.Detail != "1 of 2 symbols valued, 0 absent, 1 failed" {
 		t.Errorf("the poll is %+v", f)
+	}
+}
+
+// What counts dead letters counts each once, however often it is stored.
+func TestCountsOfLetters(t *testing.T) {
+	t.Parallel()
+	r := newTracing(t)
+	r.deadLetter(schemas.DeriveID("test", "one"))
+	r.deadLetter(schemas.DeriveID("test", "two"))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var got Counts
+	if err := r.app.watchCounts(ctx, func(c Counts) { got = c; stop() }); err != nil {
+		t.Fatal(err)
+	}
+	if got.DeadLetters != 2 {
+		t.Errorf("two letters, each with two rows, count as %d", got.DeadLetters)
 	}
 }
 

@@ -104,7 +104,9 @@ func fill(t *testing.T, l *Lake) {
 	write(schemas.TopicResponses, 1, schemas.ResponseReceived{ResponseID: schemas.DeriveID("response", "bitcoin in euros"), CallID: "kraken-ticker", Provider: "kraken", Slot: now, RequestedAt: now, FetchedAt: now,
 		URL: "https://api.example.com/ticker?pair=XBTEUR", Status: 200, Body: []byte(`{"c":["76500"]}`)})
 	write(schemas.TopicRejected, 1, schemas.PriceRejected{Provider: "kraken", CallID: "kraken-ticker", Reason: schemas.RejectBadNumber, Detail: `"n/a" is no number`, Fragment: `{"c":["n/a"]}`, FetchedAt: now})
-	write(schemas.TopicDeadLetters, 1, schemas.DeadLetter{OriginTopic: schemas.TopicRequests, OriginTimestamp: now, Role: "poller", Reason: schemas.DeadAttempts, Error: "status 500", FailedAt: now})
+	for offset := range int64(2) { // one letter, stored twice: its role was killed before it had noted it
+		write(schemas.TopicDeadLetters, offset, schemas.DeadLetter{OriginTopic: schemas.TopicRequests, OriginTimestamp: now, Role: "poller", Reason: schemas.DeadAttempts, Error: "status 500", FailedAt: now})
+	}
 }
 
 // question is an example of docs/sql.md: a statement and the table that answers
