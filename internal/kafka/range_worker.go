@@ -56,7 +56,9 @@ func (w *rangeWorker) turn(ctx context.Context, sink stream.RangeSink) bool {
 		w.hit(failpoint.RangeRevoked)
 		return false
 	case dueIdle:
-		if !w.hit(failpoint.RangeIdleCommit) || !w.settle(ctx, w.queue.pending().next) {
+		// To the first record that has come since, should one have: only what
+		// is before it is durable or a marker (I1).
+		if !w.hit(failpoint.RangeIdleCommit) || !w.settle(ctx, w.queue.pending().first) {
 			return false
 		}
 		w.flushed = time.Now()

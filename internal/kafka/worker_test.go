@@ -172,6 +172,36 @@ func TestRangeWorkerTiming(t *testing.T) {
 		[]string{"30ms:0-3"}, []int64{4})
 }
 
+// A record that comes while the position is about to be committed over markers is
+// not committed with them: nothing of it is durable.
+func TestIdleCommitStopsBeforeWhatHasCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &testSink{}
+		w := testWorker(sink, Flush{Linger: time.Second}, 0)
+		came := false
+		w.interval = func() time.Duration { // asked once it is known that no record waits
+			if p := w.queue.pending(); p.records == 0 && p.next > 0 && !came {
+				came = true
+				w.queue.push(records(1, 2), stream.TopicID{})
+			}
+			return 0
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.run(w.ctx)
+		}()
+		w.queue.push(marker(0), stream.TopicID{})
+		time.Sleep(time.Minute)
+		close(w.stopping)
+		<-done
+		writes, commits := sink.seen()
+		if !slices.Equal(writes, []string{"1s:1-2"}) || !slices.Equal(commits, []int64{1, 3}) {
+			t.Errorf("wrote %v and committed %v, want the marker committed at once, and the records once they are written", writes, commits)
+		}
+	})
+}
+
 func TestRangeWorkerTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &testSink{fails: 5}
