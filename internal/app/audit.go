@@ -163,7 +163,7 @@ func (w *auditor) note(ctx context.Context, of sinks.Partition, k *audited, a *l
 	}
 	k.slices[a.First] = a
 	if !r.OK() {
-		w.logger.Error("the lake is not what the log says; `pricelake verify` shows it, docs/runbooks/audit.md says what to do",
+		w.logger.Error("the lake is not what the log says; `pricelake verify` shows it, docs/runbooks/lake-wrong.md says what to do",
 			"topic", of.Topic, "partition", of.Number, "findings", r.Findings())
 	}
 	return nil
