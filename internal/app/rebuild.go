@@ -72,7 +72,8 @@ func (a *App) Rebuild(ctx context.Context, opts RebuildOptions) (report RebuildR
 		return report, err
 	}
 	defer r.admin.Close()
-	return report, r.run(ctx)
+	err = r.run(ctx) // fills the report
+	return report, err
 }
 
 type rebuilder struct {

@@ -88,7 +88,8 @@ func (a *App) Verify(ctx context.Context, opts VerifyOptions) (VerifyReport, err
 	if opts.Bounded() {
 		return report, nil
 	}
-	return report, v.unique(ctx, &report)
+	err = v.unique(ctx, &report)
+	return report, err
 }
 
 // answerWithin is how long a server may take for its first answer. Clients try
