@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -59,9 +60,11 @@ func StartServers(ctx context.Context, o ServerOptions) (s *Servers, err error) 
 	if err := os.MkdirAll(filepath.Join(o.Dir, "logs"), 0o700); err != nil {
 		return s, fmt.Errorf("making the folder of the measurement: %w", err)
 	}
-	if s.lock, err = embed.LockDir(o.Dir); err != nil {
+	lock, err := embed.LockDir(o.Dir)
+	if err != nil {
 		return s, err
 	}
+	s.lock = lock
 	addresses, err := embed.OpenAddresses(o.Dir)
 	if err != nil {
 		return s, err
@@ -164,13 +167,18 @@ func (s *Servers) Stop() error {
 	return errors.Join(errs...)
 }
 
-// freeAddr is a loopback address that nobody listens on.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
+// freeAddr is a loopback address that nobody listens on, and nobody takes while
+// its server is away: it is below those that systems give to anybody who asks for
+// any port (from 32768 on Linux, from 49152 by RFC 6335).
+func freeAddr() (addr string, err error) {
+	const tries = 100
+	for range tries {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", fmt.Errorf("finding a free port: %w", err)
 }
 
 func listens(ctx context.Context, addr string) error {
