@@ -95,7 +95,7 @@ var mayImport = map[string][]string{
 	"internal/config/":     {"internal/config"},
 	"internal/failpoint":   {},
 	"internal/ops":         {},
-	"internal/promtest":    {}, // for tests
+	"internal/promtest":    {"internal/servers"}, // for tests
 	"internal/servers":     {},
 	"internal/bench":       {"internal/", "schemas", "schemas/"},
 	"internal/e2e":         {}, // tests only

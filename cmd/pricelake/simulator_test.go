@@ -3,30 +3,20 @@ package main
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-)
 
-// freeAddr is an address that nobody listens at.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+	"github.com/pricelake/pricelake/internal/servers"
+)
 
 // TestSimulatorAsAServer runs it as the compose file does: under a name, with its
 // health asked by `healthcheck`, and a value restated that survives a restart.
 func TestSimulatorAsAServer(t *testing.T) {
-	addr, admin, dir := freeAddr(t), freeAddr(t), filepath.Join(t.TempDir(), "new")
+	addr, admin, dir := servers.FreeAddr(t), servers.FreeAddr(t), filepath.Join(t.TempDir(), "new")
 	start := func() (stop func()) {
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan int, 1)
@@ -34,7 +24,7 @@ func TestSimulatorAsAServer(t *testing.T) {
 			ended <- run(ctx, []string{"simulator", "--addr", addr, "--host", "simulator", "--seed", "7", "--trouble=false"},
 				[]string{"PRICELAKE_ADMIN_ADDR=" + admin, "PRICELAKE_DATA_DIR=" + dir}, strings.NewReader(""), io.Discard, io.Discard)
 		}()
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 			if askHealth(ctx, admin, false) == nil {
 				break
 			}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +20,7 @@ import (
 	"github.com/pricelake/pricelake/internal/embed/embedtest"
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/ops"
+	"github.com/pricelake/pricelake/internal/servers"
 	"github.com/pricelake/pricelake/schemas/avro"
 )
 
@@ -52,28 +52,17 @@ func newRig(t *testing.T) *rig {
 	if r.addrs, err = embed.OpenAddresses(r.dir); err != nil {
 		t.Fatal(err)
 	}
-	r.config.Kafka.Brokers = []string{freeAddr(t)}
+	r.config.Kafka.Brokers = []string{servers.FreeAddr(t)}
 	r.config.Kafka.ReplicationFactor = 1
 	r.config.Kafka.Partitions = 1
 	r.config.Kafka.SessionTimeout, r.config.Kafka.TransactionTimeout = 6*time.Second, 6*time.Second
-	r.config.Registry.URL = "http://" + freeAddr(t)
-	r.config.ClickHouse.Addr = freeAddr(t)
+	r.config.Registry.URL = "http://" + servers.FreeAddr(t)
+	r.config.ClickHouse.Addr = servers.FreeAddr(t)
 	r.config.Admin.Addr = "127.0.0.1:0"
 	r.config.DataDir = t.TempDir()
 	r.config.Lake.FlushInterval = 20 * time.Millisecond
 	r.config.Lake.OtherFlushInterval = 20 * time.Millisecond
 	return r
-}
-
-// freeAddr is an address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (r *rig) startBroker() {
@@ -182,7 +171,7 @@ func readyz(t *testing.T, a *App) (ready bool, reasons map[string]string) {
 func says(t *testing.T, a *App, want string, roles ...string) {
 	t.Helper()
 	var reasons map[string]string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		var ready bool
 		ready, reasons = readyz(t, a)
 		all := want != "" || ready

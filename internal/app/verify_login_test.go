@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/pricelake/pricelake/internal/config"
+	"github.com/pricelake/pricelake/internal/servers"
 	"github.com/pricelake/pricelake/schemas"
 )
 
@@ -35,7 +36,7 @@ func TestToolsSayThatTheLoginIsRefused(t *testing.T) {
 	c := config.Default()
 	c.Kafka.Brokers = cluster.ListenAddrs()
 	c.Kafka.SASL = config.SASL{Mechanism: config.SASLScram512, User: "known", Password: "env:PASSWORD"}
-	c.ClickHouse.Addr = freeAddr(t)
+	c.ClickHouse.Addr = servers.FreeAddr(t)
 	a, err := New(Settings{Config: c, Getenv: func(string) string { return "wrong" }}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)

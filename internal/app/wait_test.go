@@ -121,7 +121,7 @@ func TestLakeWaitsForClickHouse(t *testing.T) {
 		}
 		return n
 	}
-	for deadline := time.Now().Add(20 * time.Second); rows("SELECT count() FROM prices_rejected") == 0; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); rows("SELECT count() FROM prices_rejected") == 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the record did not arrive")
 		}

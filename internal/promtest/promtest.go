@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pricelake/pricelake/internal/servers"
 )
 
 // Promtool returns the path of promtool. Where it cannot be had the test skips;
@@ -64,6 +65,9 @@ type Server struct {
 	log     *bytes.Buffer
 }
 
+// startPatience is for a machine whose cores are busy with other tests.
+const startPatience = 2 * time.Minute
+
 // Start starts a Prometheus that ends with the test.
 func Start(t testing.TB, c Config) *Server {
 	t.Helper()
@@ -75,14 +79,7 @@ func Start(t testing.TB, c Config) *Server {
 	write(t, filepath.Join(dir, "rules.yml"), c.Rules)
 	write(t, filepath.Join(dir, "prometheus.yml"), c.yaml())
 	write(t, filepath.Join(dir, "targets.json"), "[]")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	addr := servers.FreeAddr(t)
 	s := &Server{t: t, url: "http://" + addr, targets: filepath.Join(dir, "targets.json"), log: new(bytes.Buffer)}
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, "--config.file="+filepath.Join(dir, "prometheus.yml"),
@@ -99,12 +96,12 @@ func Start(t testing.TB, c Config) *Server {
 			t.Logf("Prometheus said:\n%s", s.log)
 		}
 	})
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(startPatience); ; time.Sleep(50 * time.Millisecond) {
 		if s.get("/-/ready", nil, nil) == nil {
 			return s
 		}
 		if time.Now().After(end) {
-			t.Fatal("Prometheus was not ready after 30 s")
+			t.Fatalf("Prometheus was not ready after %s", startPatience)
 		}
 	}
 }

@@ -91,4 +91,14 @@ func freePort() (int, error) {
 	return 0, fmt.Errorf("finding a free port: %w", err)
 }
 
+// FreeAddr finds a loopback address for a server of a test, that nobody is given
+// before the server is there, nor while it is away: neither who listens anywhere
+// nor who connects.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	port, err := freePort()
+	need(t, err)
+	return loopback(port)
+}
+
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
