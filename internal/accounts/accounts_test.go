@@ -49,7 +49,7 @@ func TestFilesAreOfThisSource(t *testing.T) {
 }
 
 func TestFilesAreWellFormed(t *testing.T) {
-	for _, name := range []string{"users.d/pricelake.xml", "users.d/pricelake-passwords.xml", "config.d/pricelake.xml"} {
+	for _, name := range []string{"users.d/pricelake.xml", "users.d/pricelake-passwords.xml", "config.d/pricelake.xml", "rebuilder.xml"} {
 		text, err := os.ReadFile(deploy + name)
 		if err != nil {
 			t.Fatal(err)

@@ -28,10 +28,10 @@ func ForRebuild(db string) Account {
 
 // RebuilderXML is the file for users.d that adds the account of a rebuild.
 func RebuilderXML(database string) ([]byte, error) {
-	return render("users.xml", database, ForRebuild(database))
+	return render("users.xml", file{}, database, ForRebuild(database))
 }
 
 // RebuilderSQL is the same as statements.
 func RebuilderSQL(database string) ([]byte, error) {
-	return render("accounts.sql", database, ForRebuild(database))
+	return render("accounts.sql", file{"rebuilder.sql", "rebuilder.xml"}, database, ForRebuild(database))
 }

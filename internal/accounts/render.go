@@ -15,13 +15,21 @@ var templates embed.FS
 // UsersXML is the file for users.d of a server: accounts, profiles, quotas and
 // grants. The passwords are in a file of their own beside it.
 func UsersXML(database string) ([]byte, error) {
-	return render("users.xml", database, All(database)...)
+	return render("users.xml", file{}, database, All(database)...)
 }
 
 // SQL is the same as statements, for servers that keep users made by SQL.
-func SQL(database string) ([]byte, error) { return render("accounts.sql", database, All(database)...) }
+func SQL(database string) ([]byte, error) {
+	return render("accounts.sql", file{"accounts.sql", "users.d/pricelake.xml"}, database, All(database)...)
+}
 
-func render(name, database string, accounts ...Account) ([]byte, error) {
+// file is what a rendered file says of itself.
+type file struct {
+	Name string
+	As   string // the file with the same rights
+}
+
+func render(name string, f file, database string, accounts ...Account) ([]byte, error) {
 	t, err := template.New(name).Funcs(template.FuncMap{
 		"xml": escapeXML, "variable": Variable, "quoted": quoted,
 	}).ParseFS(templates, "templates/"+name)
@@ -30,9 +38,10 @@ func render(name, database string, accounts ...Account) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	data := struct {
+		File     file
 		Database string
 		Accounts []Account
-	}{database, accounts}
+	}{f, database, accounts}
 	if err := t.ExecuteTemplate(&out, name, data); err != nil {
 		return nil, fmt.Errorf("preparing %s: %w", name, err)
 	}

@@ -1,7 +1,7 @@
 -- The accounts of pricelake, for servers that keep users made by SQL (with
--- access_management, or a cloud's own). The same rights as users.d/pricelake.xml.
+-- access_management, or a cloud's own). The same rights as {{.File.As}}.
 -- Put the SHA-256 of each password, in hexadecimal, in place of its variable:
---   envsubst < accounts.sql | clickhouse-client --multiquery
+--   envsubst < {{.File.Name}} | clickhouse-client --multiquery
 -- On a cluster add ON CLUSTER to every statement.
 -- Generated from internal/accounts: change it there and run
 -- `go test ./internal/accounts -update`.
