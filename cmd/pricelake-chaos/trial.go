@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/count"
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/fault"
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/market"
@@ -201,13 +199,11 @@ func (t *rig) execute(ctx context.Context) (*count.Report, error) {
 	steps := t.o.steps()
 	length := fault.Length(steps)
 	report := &count.Report{}
-	progress, stopProgress := context.WithCancel(ctx)
+	progress, cancel := context.WithCancel(ctx)
+	var shown sync.WaitGroup
+	shown.Go(func() { every(progress, 500*time.Millisecond, func(context.Context) { t.screen.progress(t) }) })
+	stopProgress := func() { cancel(); shown.Wait() }
 	defer stopProgress()
-	var g errgroup.Group
-	g.Go(func() error {
-		every(progress, 500*time.Millisecond, func(context.Context) { t.screen.progress(t) })
-		return nil
-	})
 	t.injector.run(ctx, steps, func(elapsed time.Duration) {
 		if length > 0 {
 			t.feed.Release(saved * float64(elapsed) / float64(length))
@@ -221,9 +217,6 @@ func (t *rig) execute(ctx context.Context) (*count.Report, error) {
 		return nil, err
 	}
 	stopProgress()
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
 	t.watcher.report(report, t.o, t.injector.processes)
 	t.zombies(report)
 	if err := t.points(report); err != nil {
