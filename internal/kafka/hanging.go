@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -109,8 +111,8 @@ func (m *mender) open(ctx context.Context) (byProducer map[int64]openTxn, pendin
 	if err == nil {
 		return byProducer, false, collectOpen(byProducer, described)
 	}
-	pending, err = m.offsetsPending(ctx)
-	return byProducer, pending, err
+	undecided, err := m.undecidedOffsets(ctx)
+	return byProducer, len(undecided) > 0, err
 }
 
 // collectOpen fails where a partition has no answer: what is not known must not
@@ -134,12 +136,12 @@ func collectOpen(byProducer map[int64]openTxn, described kadm.DescribedProducers
 	return unknown
 }
 
-// offsetsPending reports whether some transaction has offsets of the group
-// undecided; it need not be ours, and it need not hang.
-func (m *mender) offsetsPending(ctx context.Context) (bool, error) {
+// undecidedOffsets returns the partitions of which some transaction has an offset
+// of the group undecided; it need not be ours, and it need not hang.
+func (m *mender) undecidedOffsets(ctx context.Context) (map[stream.TopicPartition]bool, error) {
 	metadata, err := m.admin.Metadata(ctx, m.topics...)
 	if err != nil {
-		return false, fmt.Errorf("asking for the partitions of %q: %w", m.topics, known(err))
+		return nil, fmt.Errorf("asking for the partitions of %q: %w", m.topics, known(err))
 	}
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = true
@@ -151,17 +153,48 @@ func (m *mender) offsetsPending(ctx context.Context) (bool, error) {
 		group.Topics = append(group.Topics, t)
 	}
 	req.Groups = append(req.Groups, group)
+	undecided := make(map[stream.TopicPartition]bool)
 	resp, err := req.RequestWith(ctx, m.client)
 	if err == nil {
-		err = offsetFetchError(resp)
-	}
-	if errors.Is(err, kerr.UnstableOffsetCommit) {
-		return true, nil
+		err = offsetFetchError(resp, func(tp stream.TopicPartition, err error) error {
+			if !errors.Is(err, kerr.UnstableOffsetCommit) {
+				return err
+			}
+			undecided[tp] = true
+			return nil
+		})
 	}
 	if err != nil {
-		err = fmt.Errorf("asking whether offsets of group %q are undecided: %w", m.group, known(err))
+		return nil, fmt.Errorf("asking whether offsets of group %q are undecided: %w", m.group, known(err))
 	}
-	return false, err
+	return undecided, nil
+}
+
+// undecidedFor is how long the offset of a partition must be undecided, whenever
+// that is asked, to count as one that hangs: others' transactions end in moments.
+const undecidedFor = 2 * time.Second
+
+// offsetsHang asks about offsets until none has been undecided all the time, or
+// one has been for long.
+func (m *mender) offsetsHang(ctx context.Context) (bool, error) {
+	var always map[stream.TopicPartition]bool
+	began := time.Now()
+	for fails := 1; ; fails++ {
+		now, err := m.undecidedOffsets(ctx)
+		if err != nil {
+			return false, err
+		}
+		if always == nil {
+			always = now
+		}
+		maps.DeleteFunc(always, func(tp stream.TopicPartition, _ bool) bool { return !now[tp] })
+		if len(always) == 0 || time.Since(began) >= undecidedFor {
+			return len(always) > 0, nil
+		}
+		if !pause(ctx, backoff(fails, 10*time.Millisecond, 200*time.Millisecond)) {
+			return false, fmt.Errorf("waiting for the offsets of group %q to be decided: %w", m.group, ctx.Err())
+		}
+	}
 }
 
 // describe asks the coordinator for the state of a transactional id; ok is false
@@ -211,6 +244,12 @@ func (m *mender) whole(ctx context.Context) error {
 	}
 	if open := byProducer[t.ProducerID]; len(open) > 0 {
 		return fmt.Errorf("%q in %v: %w", m.id, open, errHanging)
+	}
+	if pending {
+		pending, err = m.offsetsHang(ctx)
+	}
+	if err != nil {
+		return err
 	}
 	if pending {
 		return fmt.Errorf("%q in the offsets of group %q: %w", m.id, m.group, errHanging)

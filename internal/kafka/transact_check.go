@@ -70,7 +70,7 @@ func stableCommits(ctx context.Context, client *kgo.Client, group string, topics
 		req.Groups = append(req.Groups, g)
 		resp, err := req.RequestWith(ctx, client)
 		if err == nil {
-			err = offsetFetchError(resp)
+			err = offsetFetchError(resp, func(_ stream.TopicPartition, err error) error { return err })
 		}
 		if err == nil {
 			return commitsOf(resp), nil
@@ -82,7 +82,9 @@ func stableCommits(ctx context.Context, client *kgo.Client, group string, topics
 	}
 }
 
-func offsetFetchError(resp *kmsg.OffsetFetchResponse) error {
+// offsetFetchError returns the first error of an answer; that of a partition goes
+// through judge.
+func offsetFetchError(resp *kmsg.OffsetFetchResponse, judge func(stream.TopicPartition, error) error) error {
 	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
 		return err
 	}
@@ -92,7 +94,11 @@ func offsetFetchError(resp *kmsg.OffsetFetchResponse) error {
 		}
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
-				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				err := kerr.ErrorForCode(p.ErrorCode)
+				if err != nil {
+					err = judge(stream.TopicPartition{Topic: t.Topic, Partition: p.Partition}, err)
+				}
+				if err != nil {
 					return err
 				}
 			}
