@@ -32,7 +32,7 @@ func TestPredecessorIsEnded(t *testing.T) {
 	}
 	select {
 	case <-ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the predecessor lives on")
 	}
 }

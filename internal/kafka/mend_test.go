@@ -187,7 +187,7 @@ func (c *cluster) ended(t *testing.T, reg *prometheus.Registry, topic, outcome s
 	t.Helper()
 	var got []string
 	eventually(t, "the end of what hangs", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		got = nil
 		_, err := c.log(t).ReadCommitted(ctx, stream.TopicPartition{Topic: topic}, 0, func(r stream.Record) error {

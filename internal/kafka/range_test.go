@@ -325,6 +325,7 @@ func testRangeRevokeWaits(t *testing.T, c *cluster) {
 		}
 	}
 	r := c.rangeLoop(t, group, in)
+	r.Config.DrainTimeout = 6 * time.Second
 	first := start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
 	c.number(t, in, 2, 0, 10)
 	eventually(t, "both partitions to be written", func() bool { return stuck.Load() == 2 })

@@ -22,6 +22,8 @@ import (
 
 func secret(s string) func() (string, error) { return func() (string, error) { return s, nil } }
 
+// dialer gives up soon: who speaks TLS to a server that does not may wait for an
+// answer for ever.
 func dialer(t secure.TLS) *secure.Dialer {
 	t.Enabled = true
 	return secure.NewDialer(t, "kafka.tls", 2*time.Second)
@@ -45,7 +47,7 @@ func TestSecured(t *testing.T) {
 			}
 			t.Cleanup(fake.Close)
 			cfg := (&cluster{brokers: fake.ListenAddrs()}).config(t)
-			cfg.Dialer = dialer(secure.TLS{CAFile: a.File, CertFile: client.CertFile, KeyFile: client.KeyFile})
+			cfg.Dialer = secure.NewDialer(secure.TLS{Enabled: true, CAFile: a.File, CertFile: client.CertFile, KeyFile: client.KeyFile}, "kafka.tls", 20*time.Second)
 			cfg.SASL = kafka.SASL{Mechanism: mechanism, User: "lake", Secret: secret("s3cret")}
 			everyClient(t, cfg)
 		})
@@ -54,7 +56,7 @@ func TestSecured(t *testing.T) {
 
 // everyClient uses each kind of client of the package once.
 func everyClient(t *testing.T, cfg kafka.Config) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	must := func(err error) {
 		t.Helper()

@@ -33,7 +33,7 @@ func TestTLS(t *testing.T) {
 		config := DefaultConfig()
 		config.Address, config.Database = addr, database
 		config.User, config.Password = ch.Owner().User, ch.Owner().Password
-		config.TLS, config.DialTimeout = o, 2*time.Second
+		config.TLS, config.DialTimeout = o, 10*time.Second
 		l, err := Open(config)
 		if err != nil {
 			t.Fatal(err)

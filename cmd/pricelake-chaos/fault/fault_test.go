@@ -193,7 +193,7 @@ func TestProxy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		return conn
 	}
 	say := func(conn net.Conn) error {
@@ -215,6 +215,9 @@ func TestProxy(t *testing.T) {
 		t.Error("the connection outlived a reset")
 	}
 	conn.Close()
+	for len(p.pipes()) > 0 { // what is cut is forgotten a moment later
+		runtime.Gosched()
+	}
 
 	conn = dial()
 	defer conn.Close()
@@ -223,7 +226,7 @@ func TestProxy(t *testing.T) {
 	}
 	<-seen
 	lost := make(chan int)
-	go func() { lost <- p.LoseAnswers(context.Background(), 5*time.Second) }()
+	go func() { lost <- p.LoseAnswers(context.Background(), time.Minute) }()
 	for c := p.pipes()[0]; !c.deaf.Load(); {
 		runtime.Gosched()
 	}
@@ -282,7 +285,7 @@ func TestKafkaProxy(t *testing.T) {
 		t.Error("there was no connection to cut")
 	}
 	got := 0
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for got < 16 && ctx.Err() == nil {
 		got += cl.PollFetches(ctx).NumRecords()
