@@ -97,7 +97,7 @@ var mayImport = map[string][]string{
 	"internal/ops":         {},
 	"internal/promtest":    {"internal/servers"}, // for tests
 	"internal/servers":     {},
-	"internal/bench":       {"internal/", "schemas", "schemas/"},
+	"internal/bench":       {"internal/", "producers/catalog", "schemas", "schemas/"},
 	"internal/e2e":         {}, // tests only
 	"internal/e2e/":        {},
 	"internal/app":         {"internal/", "producers/", "processors", "processors/", "sinks", "sinks/", "schemas", "schemas/"},

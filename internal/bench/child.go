@@ -15,12 +15,16 @@ import (
 	"github.com/pricelake/pricelake/internal/config"
 	"github.com/pricelake/pricelake/internal/embed"
 	"github.com/pricelake/pricelake/internal/ops"
+	"github.com/pricelake/pricelake/producers/catalog"
 )
 
 // The children of a measurement: the first argument of RunChild.
 const (
 	childBroker = "broker"
 	childRole   = "role" // and the role's name
+	childUp     = "up"   // and the catalog's file
+	// childSimulator serves price APIs that work.
+	childSimulator = "simulator"
 )
 
 // The variables that tell a child what it needs beside the configuration.
@@ -42,6 +46,11 @@ func RunChild(ctx context.Context, args []string, getenv func(string) string, st
 		return runBroker(ctx, getenv(childDirEnv), getenv(childAddrEnv), log)
 	case len(args) == 2 && args[0] == childRole:
 		return profiled(getenv(childProfileEnv), func() error { return runRole(ctx, args[1], getenv, log) })
+	case len(args) == 2 && args[0] == childUp:
+		return runUp(ctx, args[1], getenv, log)
+	case len(args) == 1 && args[0] == childSimulator:
+		o := app.SimulatorOptions{Addr: getenv(childAddrEnv), AdminAddr: "127.0.0.1:0", Seed: 1}
+		return app.RunSimulator(ctx, o, log, ops.NewRegistry("bench"))
 	}
 	return fmt.Errorf("no child %q: this command is run by `pricelake bench` itself", args)
 }
@@ -79,6 +88,31 @@ func runRole(ctx context.Context, role string, getenv func(string) string, log *
 	defer a.Close()
 	app.LimitMemory(getenv, 1)
 	return a.Run(ctx, []string{role})
+}
+
+// runUp runs the whole stack as `pricelake up` does, configured by the
+// environment, at addresses that nobody uses.
+func runUp(ctx context.Context, file string, getenv func(string) string, log *slog.Logger) error {
+	cfg := app.UpDefaults()
+	if err := cfg.ApplyEnv(os.Environ()); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	cat, err := catalog.Load(file)
+	if err != nil {
+		return err
+	}
+	o := app.UpOptions{Version: "bench", Catalog: func(string) (*catalog.Catalog, error) { return cat, nil },
+		Events: app.UpEvents{Step: func(string) {}, Notice: func(string) {}, Fetch: func(string, int64, int64) {},
+			Ready: func(app.Endpoints) {}, Counts: func(app.Counts) {}}}
+	for _, addr := range []*string{&o.KafkaAddr, &o.RegistryAddr, &o.ClickHouseAddr, &o.ClickHouseHTTPAddr, &o.AdminAddr} {
+		if *addr, err = freeAddr(); err != nil {
+			return err
+		}
+	}
+	return app.Up(ctx, cfg, o, log, getenv)
 }
 
 // profiled writes profiles of what run does into a folder.

@@ -115,7 +115,7 @@ func (l *latency) run(ctx context.Context) (*LatencyReport, error) {
 
 func (l *latency) result(inserts float64) *LatencyReport {
 	slices.Sort(l.taken)
-	at := func(permille int) float64 { return l.taken[min(len(l.taken)-1, len(l.taken)*permille/1000)].Seconds() }
+	at := func(permille int) float64 { return percentile(l.taken, permille).Seconds() }
 	return &LatencyReport{Rate: l.Rate, Partitions: l.Partitions, Samples: len(l.taken), InsertsPerSecond: inserts,
 		P50: at(500), P90: at(900), P99: at(990), Max: at(1000)}
 }
