@@ -62,7 +62,8 @@ func (c *cli) quarantineRelease() *cobra.Command {
 		Long: `Sets the position of the lake in one partition. Every process of the role lake has
 to be stopped. What the lake already holds of the topic is not written again, so
 an offset that is too low costs time and nothing else; what lies below it is
-never read.`,
+never read. A partition that does not stand still, but waits at a record that
+nobody can read, is taken over that record with --to.`,
 		Args:    cobra.ExactArgs(2),
 		Example: examples("pricelake quarantine release prices.v1 3", "pricelake quarantine release prices.v1 3 --to 4711"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -86,6 +87,6 @@ never read.`,
 			return nil
 		},
 	}
-	cmd.Flags().Int64Var(&to, "to", -1, "the offset to go on from; the first that the log holds if not given")
+	cmd.Flags().Int64Var(&to, "to", -1, "the offset to go on from; if not given, the first that the log holds, of a partition that stands still")
 	return cmd
 }

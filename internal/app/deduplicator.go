@@ -53,7 +53,7 @@ func (a *App) runDeduplicator(ctx context.Context) error {
 	defer d.Close()
 	loop := a.transact(dedupe.Role, schemas.TopicObserved, schemas.TopicPrices, schemas.TopicDeadLetters)
 	loop.Gate = gate
-	held := new(opening)
+	held := new(heldPartitions)
 	a.workingUnless(dedupe.Role, held.now)
-	return loop.Run(ctx, held.watch(d.Open))
+	return loop.Run(ctx, held.stages(d.Open))
 }

@@ -161,7 +161,15 @@ func (d *doctor) schemas(ctx context.Context, q question) error {
 		if err != nil {
 			return err
 		}
+		unreadable, err := d.app.registry.Unreadable(ctx, s)
+		if err != nil {
+			return err
+		}
+		for _, v := range unreadable {
+			q.fail(s.Name, mendUnreadable, "%s", cannotBeRead(s, v))
+		}
 		switch {
+		case len(unreadable) > 0:
 		case len(unloaded) > 0:
 			q.warn(s.Name, "upgrade, run `pricelake migrate`, and rebuild what was loaded before", "%s", passedOver(s, unloaded))
 		case state.Versions == 0:
@@ -186,6 +194,14 @@ func (d *doctor) schemas(ctx context.Context, q question) error {
 // passedOver says which fields of a subject's records this version leaves out.
 func passedOver(s avro.Subject, fields []string) string {
 	return fmt.Sprintf("records of %s may have fields that this version does not know and passes over: %s", s.Topic, strings.Join(fields, ", "))
+}
+
+const mendUnreadable = "stop who writes it, and run a version of pricelake that reads it; docs/operations.md says what to do where there is none"
+
+// cannotBeRead says which records of a subject this version cannot read.
+func cannotBeRead(s avro.Subject, v avro.UnreadableVersion) string {
+	return fmt.Sprintf("version %d of %s (schema id %d) cannot be read as this version's schema: %s. A table waits at the first record of %s that was written with it",
+		v.Version, s.Name, v.ID, v.Reason, s.Topic)
 }
 
 // oldSchema tells a schema that has to be registered from one that cannot be.

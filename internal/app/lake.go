@@ -59,9 +59,10 @@ func (a *App) runLake(ctx context.Context) error {
 	}
 	defer producer.Close()
 	letters := &processors.DeadLetters{Role: lake.Role, Encoder: dead}
-	held := new(trouble)
+	held := new(heldPartitions)
+	a.metrics.MustRegister(newHeldMetric(held))
 	handler := sinks.NewHandler(sinks.Options{
-		Store:     watchedStore{sink, held},
+		Store:     sink,
 		Publisher: producer,
 		DeadLetter: func(in *stream.Record, reason schemas.DeadReason, cause error) (stream.Record, error) {
 			return letters.Record(new(processors.Buffer), in, reason, cause)
@@ -84,7 +85,7 @@ func (a *App) runLake(ctx context.Context) error {
 	audit := lake.NewAuditMetrics(a.metrics)
 	return both(ctx, calls.run, func(ctx context.Context) error {
 		return both(ctx, func(ctx context.Context) error { return a.audit(ctx, l, audit) },
-			func(ctx context.Context) error { return loop.Run(ctx, handler.Open) })
+			func(ctx context.Context) error { return loop.Run(ctx, held.ranges(handler.Open)) })
 	})
 }
 
@@ -162,7 +163,7 @@ func sinkDecoder[T any](ctx context.Context, a *App, topic string) (sinks.Decode
 	if err != nil {
 		return nil, err
 	}
-	return finalDecoder[T]{c, func(err error) error { return sinks.Refuse(schemas.DeadDecode, err) }}, nil
+	return sinkRecords[T]{c}, nil
 }
 
 // priceRows reads prices without making any. Until our schema is registered no
@@ -178,16 +179,27 @@ func (a *App) priceRows(ctx context.Context) (lake.RowReader, error) {
 	return finalRows{rows}, nil
 }
 
-// finalRows tells the lake that no repetition can make a record readable.
-// Anything else is about a schema or the registry: the topic waits for it.
+// sinkRecords and finalRows tell the lake that no repetition can make a record
+// readable. Anything else is about a schema or the registry: the topic waits for
+// it.
+type sinkRecords[T any] struct{ decoder[T] }
+
+func (d sinkRecords[T]) Decode(ctx context.Context, wire []byte, v *T) error {
+	return refuseBad(d.decoder.Decode(ctx, wire, v))
+}
+
 type finalRows struct{ lake.RowReader }
 
 func (r finalRows) Read(ctx context.Context, wire []byte, row []schemas.Field) ([]string, error) {
 	unknown, err := r.RowReader.Read(ctx, wire, row)
-	if err != nil && errors.Is(err, avro.ErrBadRecord) {
-		return nil, sinks.Refuse(schemas.DeadDecode, err)
+	return unknown, refuseBad(err)
+}
+
+func refuseBad(err error) error {
+	if errors.Is(err, avro.ErrBadRecord) && !errors.Is(err, avro.ErrUnreadable) {
+		return sinks.Refuse(schemas.DeadDecode, err)
 	}
-	return unknown, err
+	return err
 }
 
 // lakeFlushes says how each topic's records are cut into blocks.

@@ -136,6 +136,7 @@ func metricsPage(t *testing.T) string {
 		}},
 		{"lake", "", func(r *recorder) error {
 			lake.NewAuditMetrics(r)
+			r.MustRegister(newHeldMetric(new(heldPartitions)))
 			lake.NewSink(l, lake.Options{Registerer: r, Log: log, Now: time.Now})
 			sinks.NewHandler(sinks.Options{Registerer: r, Log: log})
 			return nil

@@ -82,14 +82,35 @@ func quarantines(ctx context.Context, admin *kafka.Admin) ([]Quarantined, error)
 	var all []Quarantined
 	for _, p := range positions {
 		if p.Stopped != "" {
-			all = append(all, Quarantined{p.Topic, p.Partition, p.Committed, p.First, p.End, p.Stopped})
+			all = append(all, quarantined(p))
 		}
 	}
 	return all, nil
 }
 
+func quarantined(p kafka.Position) Quarantined {
+	return Quarantined{p.Topic, p.Partition, p.Committed, p.First, p.End, p.Stopped}
+}
+
+// partition is where the lake is in one partition, with the reason if it stands
+// still.
+func partition(ctx context.Context, admin *kafka.Admin, tp stream.TopicPartition) (Quarantined, error) {
+	if !slices.ContainsFunc(lake.Tables(), func(t lake.Table) bool { return t.Topic == tp.Topic }) {
+		return Quarantined{}, fmt.Errorf("no table is loaded from topic %q", tp.Topic)
+	}
+	positions, err := admin.Positions(ctx, lakeGroup, tp.Topic)
+	if err != nil {
+		return Quarantined{}, err
+	}
+	i := slices.IndexFunc(positions, func(p kafka.Position) bool { return p.Partition == tp.Partition })
+	if i < 0 {
+		return Quarantined{}, fmt.Errorf("topic %s has %d partitions, not the partition %d", tp.Topic, len(positions), tp.Partition)
+	}
+	return quarantined(positions[i]), nil
+}
+
 // ReleaseQuarantine lets the lake go on with a partition from an offset, -1 for
-// the first that the log holds. What of the log from there on is in the lake is
+// the first that the log holds if it stands still. What of the log from there on is in the lake is
 // not written again, so an offset that is too low is never wrong; records below
 // it are never read.
 func (a *App) ReleaseQuarantine(ctx context.Context, tp stream.TopicPartition, next int64) (Quarantined, error) {
@@ -98,15 +119,13 @@ func (a *App) ReleaseQuarantine(ctx context.Context, tp stream.TopicPartition, n
 		return Quarantined{}, err
 	}
 	defer admin.Close()
-	all, err := quarantines(ctx, admin)
+	q, err := partition(ctx, admin, tp)
 	if err != nil {
-		return Quarantined{}, err
+		return q, err
 	}
-	i := slices.IndexFunc(all, func(q Quarantined) bool { return q.Topic == tp.Topic && q.Partition == tp.Partition })
-	if i < 0 {
-		return Quarantined{}, fmt.Errorf("%s[%d] does not stand still; list those that do with `pricelake quarantine ls`", tp.Topic, tp.Partition)
+	if q.Reason == "" && next < 0 {
+		return q, fmt.Errorf("%s[%d] does not stand still; list those that do with `pricelake quarantine ls`, or say with --to from where it is to go on", tp.Topic, tp.Partition)
 	}
-	q := all[i]
 	if next < 0 {
 		next = q.First
 	}

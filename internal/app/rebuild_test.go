@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/schemas/avro"
 	"github.com/pricelake/pricelake/sinks/lake"
 )
 
@@ -77,6 +79,10 @@ type rebuilds struct {
 	*rig
 	app      *App
 	password string
+	stopLake func() // the role, which runs in this process
+	producer *kafka.Producer
+	prices   *avro.Codec[schemas.Price]
+	others   int // records of another topic
 }
 
 // newRebuilds loads events into two partitions and two months.
@@ -97,7 +103,7 @@ func newRebuilds(t *testing.T, events int) *rebuilds {
 	if _, err := r.app.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.run(r.app, lake.Role)
+	r.stopLake = r.run(r.app, lake.Role)
 	says(t, r.app, "", lake.Role)
 	r.publish(0, events)
 	r.wait()
@@ -107,38 +113,53 @@ func newRebuilds(t *testing.T, events int) *rebuilds {
 // publish appends prices n to m-1, alternating between partitions.
 func (r *rebuilds) publish(n, m int) {
 	r.t.Helper()
-	enc, err := codec[schemas.Price](r.t.Context(), r.app, schemas.TopicPrices)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	c := r.app.kafkaConfig("test")
-	c.Registerer = prometheus.NewRegistry()
-	producer, err := kafka.NewProducer(c)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer producer.Close()
-	base := time.Date(2026, 1, 28, 0, 0, 0, 0, time.UTC)
 	var batch []stream.Record
 	for i := n; i < m; i++ {
-		price, _, _ := schemas.ParseDecimal(fmt.Sprintf("%d.%02d", 100+i%50, i%100))
-		p := schemas.Price{
-			EventID: schemas.DeriveID("rebuild", strconv.Itoa(i)), Provider: "kraken", CallID: "ticker", CallVersion: "v1",
-			Instrument: fmt.Sprintf("I%d-USD", i%20), Base: "I", Quote: "USD", Kind: schemas.KindTicker, RateType: schemas.RateLast,
-			Price: schemas.NullDecimal{Decimal: price, Valid: true}, EventTime: base.Add(time.Duration(i) * (8 * 24 * time.Hour / time.Duration(m))),
-			EventTimeKind: schemas.TimeFetched, RequestedAt: base, FetchedAt: base,
-		}
-		value, err := enc.Append(nil, &p)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		batch = append(batch, stream.Record{Topic: schemas.TopicPrices, Partition: int32(i % 2), Key: []byte(p.Instrument), Value: value})
+		batch = append(batch, r.price(i, m))
 		if len(batch) == 5000 || i == m-1 {
-			if err := producer.Publish(r.t.Context(), batch...); err != nil {
-				r.t.Fatal(err)
-			}
+			r.send(batch...)
 			batch = batch[:0]
 		}
+	}
+}
+
+// price is the record of price i of n.
+func (r *rebuilds) price(i, n int) stream.Record {
+	r.t.Helper()
+	if r.prices == nil {
+		var err error
+		if r.prices, err = codec[schemas.Price](r.t.Context(), r.app, schemas.TopicPrices); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	base := time.Date(2026, 1, 28, 0, 0, 0, 0, time.UTC)
+	price, _, _ := schemas.ParseDecimal(fmt.Sprintf("%d.%02d", 100+i%50, i%100))
+	p := schemas.Price{
+		EventID: schemas.DeriveID("rebuild", strconv.Itoa(i)), Provider: "kraken", CallID: "ticker", CallVersion: "v1",
+		Instrument: fmt.Sprintf("I%d-USD", i%20), Base: "I", Quote: "USD", Kind: schemas.KindTicker, RateType: schemas.RateLast,
+		Price: schemas.NullDecimal{Decimal: price, Valid: true}, EventTime: base.Add(time.Duration(i) * (8 * 24 * time.Hour / time.Duration(n))),
+		EventTimeKind: schemas.TimeFetched, RequestedAt: base, FetchedAt: base,
+	}
+	value, err := r.prices.Append(nil, &p)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return stream.Record{Topic: schemas.TopicPrices, Partition: int32(i % 2), Key: []byte(p.Instrument), Value: value}
+}
+
+func (r *rebuilds) send(batch ...stream.Record) {
+	r.t.Helper()
+	if r.producer == nil {
+		c := r.app.kafkaConfig("test")
+		c.Registerer = prometheus.NewRegistry()
+		var err error
+		if r.producer, err = kafka.NewProducer(c); err != nil {
+			r.t.Fatal(err)
+		}
+		r.t.Cleanup(r.producer.Close)
+	}
+	if err := r.producer.Publish(r.t.Context(), batch...); err != nil {
+		r.t.Fatal(err)
 	}
 }
 
@@ -168,23 +189,60 @@ func (r *rebuilds) exec(statement string) {
 	}
 }
 
-// rebuild runs a rebuild in a process of its own.
-func (r *rebuilds) rebuild(points string, opts RebuildOptions) (report RebuildReport, status int, said string) {
+// running is a rebuild in a process of its own.
+type running struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	stdout  strings.Builder
+	stderr  strings.Builder
+	points  string // file that says which failpoints were passed
+	waiting chan struct{}
+}
+
+// begin starts a rebuild.
+func (r *rebuilds) begin(points string, opts RebuildOptions) *running {
 	r.t.Helper()
 	opts.Table, opts.By = "prices", "test"
 	text, err := json.Marshal(childSettings{r.config, r.password, opts})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(r.t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), rebuildChild+"="+string(text), failpoint.Env+"="+points)
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+	b := &running{t: r.t, cmd: exec.Command(os.Args[0]), points: filepath.Join(r.t.TempDir(), "points"), waiting: make(chan struct{})}
+	b.cmd.Env = append(os.Environ(), rebuildChild+"="+string(text), failpoint.Env+"="+points, failpoint.LogEnv+"="+b.points)
+	b.cmd.Stdout, b.cmd.Stderr = &b.stdout, &b.stderr
+	if err := b.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	_ = json.Unmarshal([]byte(stdout.String()), &report)
-	return report, cmd.ProcessState.ExitCode(), stderr.String()
+	go func() {
+		defer close(b.waiting)
+		_ = b.cmd.Wait()
+	}()
+	r.t.Cleanup(func() { _ = b.cmd.Process.Kill(); <-b.waiting })
+	return b
+}
+
+// end waits for the end. The status is -1 when the process was killed.
+func (b *running) end() (report RebuildReport, status int, said string) {
+	<-b.waiting
+	_ = json.Unmarshal([]byte(b.stdout.String()), &report)
+	return report, b.cmd.ProcessState.ExitCode(), b.stderr.String()
+}
+
+// at waits until a failpoint has done what it was armed for.
+func (b *running) at(p failpoint.Point) {
+	b.t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if text, err := os.ReadFile(b.points); err == nil && strings.Contains(string(text), "fire "+string(p)+" ") {
+			return
+		}
+	}
+	b.t.Fatalf("a rebuild has not come to %s: %s", p, b.stderr.String())
+}
+
+// rebuild runs a rebuild to its end.
+func (r *rebuilds) rebuild(points string, opts RebuildOptions) (report RebuildReport, status int, said string) {
+	r.t.Helper()
+	return r.begin(points, opts).end()
 }
 
 const contents = "SELECT toDate(event_time) AS d, count(), sum(cityHash64(toString(tuple(* EXCEPT (inserted_at, _lake_epoch))))) FROM %sprices %s GROUP BY d ORDER BY d"

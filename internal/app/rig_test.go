@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -128,13 +129,14 @@ func patiently(t *testing.T, ask func() error) {
 	}
 }
 
-// run runs roles until the test ends, and fails it when they end by themselves.
-func (r *rig) run(a *App, roles ...string) {
+// run runs roles until stop is called or the test ends, and fails it when they end
+// by themselves.
+func (r *rig) run(a *App, roles ...string) (stop func()) {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx, roles) }()
-	r.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		select {
 		case err := <-done:
 			r.t.Errorf("%v ended instead of waiting: %v", roles, err)
@@ -146,6 +148,8 @@ func (r *rig) run(a *App, roles ...string) {
 		}
 		cancel()
 	})
+	r.t.Cleanup(stop)
+	return stop
 }
 
 // readyz is what the admin address answers.

@@ -126,15 +126,23 @@ func (a *App) groupStatus(ctx context.Context, s *Status) error {
 	return nil
 }
 
-// schemaStatus warns of fields that others write and nobody here reads. Without
-// an answer of the registry nothing is known of that, and no role waits for it.
+// schemaStatus warns of fields that others write and nobody here reads, and of
+// records that nobody here can read. Without an answer of the registry nothing is
+// known of that, and no role waits for it.
 func (a *App) schemaStatus(ctx context.Context, s *Status) {
 	for _, subject := range avro.Schemas() {
 		fields, err := a.registry.Unloaded(ctx, subject)
 		if err != nil {
 			return
 		}
-		if len(fields) > 0 {
+		unreadable, err := a.registry.Unreadable(ctx, subject)
+		if err != nil {
+			return
+		}
+		for _, v := range unreadable {
+			s.Warnings = append(s.Warnings, cannotBeRead(subject, v))
+		}
+		if len(fields) > 0 && len(unreadable) == 0 {
 			s.Warnings = append(s.Warnings, passedOver(subject, fields))
 		}
 	}

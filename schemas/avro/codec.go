@@ -112,7 +112,8 @@ func (c *Codec[T]) Append(dst []byte, v *T) ([]byte, error) {
 
 // Decode reads a record in wire format into v, every field of it, whichever
 // version of the schema wrote it. v keeps nothing of wire. Errors:
-// ErrBadRecord, ErrNotFound (the registry does not know the writer's schema),
+// ErrBadRecord, which is ErrUnreadable too where no record of the writer's schema
+// can be read; ErrNotFound (the registry does not know the writer's schema),
 // ErrUnavailable (the registry cannot say now; ask again). It allocates at most
 // 16 times the input and 1 MiB; for a record of another version 64 times.
 func (c *Codec[T]) Decode(ctx context.Context, wire []byte, v *T) error {
@@ -176,7 +177,7 @@ func (c *Codec[T]) writer(ctx context.Context, id int) (*writer, error) {
 	}
 	w, err := c.newWriter(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: schema %d cannot be read as %s: %w", ErrBadRecord, id, c.subject.Record, err)
+		return nil, fmt.Errorf("%w (%w): schema %d is not one of %s: %w", ErrBadRecord, ErrUnreadable, id, c.subject.Record, err)
 	}
 	if c.known.Add(1) <= maxSchemas {
 		c.writers.Store(id, w)

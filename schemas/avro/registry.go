@@ -101,7 +101,7 @@ func (c *Client) schema(ctx context.Context, id int) (*cached, error) {
 		return nil, fmt.Errorf("fetching the schema with the id %d: %w", id, c.explain(ctx, err))
 	}
 	if found.Type != sr.TypeAvro || len(found.References) > 0 {
-		return nil, fmt.Errorf("fetching the schema with the id %d: it is not one self-contained Avro schema: %w", id, ErrBadRecord)
+		return nil, fmt.Errorf("fetching the schema with the id %d: it is not one self-contained Avro schema: %w (%w)", id, ErrBadRecord, ErrUnreadable)
 	}
 	return c.remember(id, found.Schema), nil
 }
