@@ -13,7 +13,7 @@ import (
 type rights struct {
 	reads, writes []string // topics
 	joins         string   // the consumer group whose member it is
-	audits        string   // the group that elects it for what one process does
+	elects        string   // the group that elects it for what one process does
 	// transactional is its transactional id, or with a dash at the end what
 	// those begin with.
 	transactional string
@@ -45,10 +45,11 @@ func tools() []tool {
 		{"reader", "`status`, `verify`, `doctor`, `tail`, `catalog ls`, `dlq ls|show`", rights{
 			reads: TopicNames(), describes: TopicNames(), looksAt: watchedNames(), brokers: true,
 		}},
-		{"operator", "`dlq replay`, `quarantine`, `pause`, `resume`", rights{
+		{"operator", "`dlq replay`, `quarantine`, `pause`, `resume`, `rebuild`", rights{
 			reads:         []string{schemas.TopicDeadLetters, schemas.TopicRoles, schemas.TopicPrices, schemas.TopicRejected, schemas.TopicPolls, schemas.TopicResponses, schemas.TopicInstruments, schemas.TopicCalls},
 			writes:        []string{schemas.TopicRequests, schemas.TopicResponses, schemas.TopicObserved, schemas.TopicRoles, schemas.TopicPrices, schemas.TopicRejected, schemas.TopicPolls},
 			joins:         lakeGroup, // whose offset `quarantine release` sets
+			elects:        rebuildGroup,
 			transactional: replayID,
 		}},
 	}
@@ -119,8 +120,8 @@ func (r rights) acls(a ACL) []ACL {
 	if r.joins != "" {
 		allow("Read", "group", r.joins)
 	}
-	if r.audits != "" {
-		allow("Read", "group", r.audits)
+	if r.elects != "" {
+		allow("Read", "group", r.elects)
 	}
 	allow("Describe", "group", r.looksAt...)
 	if r.transactional != "" {

@@ -36,8 +36,8 @@ func aclTable() string {
 		if r.joins != "" {
 			others = append(others, "Read on the group "+code(r.joins))
 		}
-		if r.audits != "" {
-			others = append(others, "Read on the group "+code(r.audits))
+		if r.elects != "" {
+			others = append(others, "Read on the group "+code(r.elects))
 		}
 		if id := r.transactional; strings.HasSuffix(id, "-") {
 			others = append(others, "Write on transactional ids that begin with "+code(id))

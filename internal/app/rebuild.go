@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/pricelake/pricelake/internal/failpoint"
 	"github.com/pricelake/pricelake/internal/kafka"
@@ -52,12 +50,8 @@ type RebuildReport struct {
 // the old ones and that was not accepted.
 var ErrDiffers = errors.New("the rebuilt rows differ from those of the table")
 
-// rebuildReason begins the reason of the pause that a rebuild asks for. A rebuild
-// that goes on after a kill knows its own pause by it.
-const rebuildReason = "rebuild of "
-
 // Rebuild loads the covered ranges of a table anew from its topic, compares and
-// swaps. One that was interrupted goes on.
+// swaps. One that was interrupted goes on; one that runs is waited for.
 func (a *App) Rebuild(ctx context.Context, opts RebuildOptions) (report RebuildReport, err error) {
 	l, err := lake.Open(a.lakeConfig(migratorAccount))
 	if err != nil {
@@ -72,7 +66,10 @@ func (a *App) Rebuild(ctx context.Context, opts RebuildOptions) (report RebuildR
 		return report, err
 	}
 	defer r.admin.Close()
-	err = r.run(ctx) // fills the report
+	waiting := func() {
+		r.step("waiting for another rebuild: one runs, or was killed less than %v ago, or this account may not join the group %s", a.settings.Config.Kafka.SessionTimeout, rebuildGroup)
+	}
+	err = a.alone(ctx, waiting, r.run) // fills the report
 	return report, err
 }
 
@@ -100,8 +97,11 @@ func (r *rebuilder) run(ctx context.Context) error {
 		return err
 	}
 	r.step("comparing, day by day")
-	var err error
-	if r.report.Days, err = r.open.Compare(ctx); err != nil {
+	gone, err := r.gone(ctx)
+	if err != nil {
+		return err
+	}
+	if r.report.Days, err = r.open.Compare(ctx, gone); err != nil {
 		return err
 	}
 	r.report.Equal = !slices.ContainsFunc(r.report.Days, func(d lake.Day) bool { return !d.Equal })
@@ -147,6 +147,9 @@ func (r *rebuilder) begin(ctx context.Context) (err error) {
 	if !r.open.Plan.Same(plan) {
 		return fmt.Errorf("a rebuild of %s that covers something else was interrupted: run it again with its own flags, or with --restart to give it up", r.table.Name)
 	}
+	if err := r.open.Fits(ctx); err != nil {
+		return err
+	}
 	r.report.Resumed = true
 	r.step("going on with the rebuild that was interrupted")
 	return r.open.Prepare(ctx)
@@ -154,7 +157,7 @@ func (r *rebuilder) begin(ctx context.Context) (err error) {
 
 // plan is what the log and the group say now.
 func (r *rebuilder) plan(ctx context.Context) (lake.RebuildPlan, error) {
-	plan := lake.RebuildPlan{Table: r.table.Name, Topic: r.table.Topic, FromMonth: r.opts.FromMonth, ToMonth: r.opts.ToMonth}
+	plan := lake.RebuildPlan{Table: r.table.Name, Topic: r.table.Topic, FromMonth: r.opts.FromMonth, ToMonth: r.opts.ToMonth, Transform: lake.Transform}
 	id, _, err := r.log.Describe(ctx, r.table.Topic)
 	if err != nil {
 		return plan, err
@@ -252,69 +255,6 @@ func (r *rebuilder) replace(ctx context.Context, staged []lake.Swap) error {
 }
 
 func (r *rebuilder) hit(p failpoint.Point) error { return r.app.settings.Failpoints.Hit(p) }
-
-// pause pauses the role lake, unless somebody has, and waits until it is at rest.
-func (r *rebuilder) pause(ctx context.Context) error {
-	switched, err := r.app.roleSwitches(ctx)
-	if err != nil {
-		return err
-	}
-	if !switched[lake.Role].Paused {
-		r.step("pausing the role lake")
-		_, err = r.app.SwitchRole(ctx, lake.Role, true, r.opts.By, rebuildReason+r.table.Name+"; it goes on by itself, or run `pricelake rebuild "+r.table.Name+"` again")
-		if err != nil {
-			return err
-		}
-	}
-	return r.atRest(ctx)
-}
-
-// resume ends the pause if it is that of a rebuild of the table.
-func (r *rebuilder) resume(ctx context.Context) error {
-	switched, err := r.app.roleSwitches(ctx)
-	if err != nil {
-		return err
-	}
-	if s := switched[lake.Role]; !s.Paused || !strings.HasPrefix(s.Reason, rebuildReason+r.table.Name+";") {
-		return nil
-	}
-	r.step("resuming the role lake")
-	_, err = r.app.SwitchRole(ctx, lake.Role, false, r.opts.By, "")
-	return err
-}
-
-// restFor is how long the group must not have committed anything to count as at
-// rest: twice what a process takes to hear of a pause, and to finish a block.
-const restFor = 3 * switchesRefresh
-
-// atRest waits until the group commits nothing any more.
-func (r *rebuilder) atRest(ctx context.Context) error {
-	var last []int64
-	since := time.Now()
-	for {
-		positions, err := r.admin.Positions(ctx, lakeGroup, r.table.Topic)
-		if err != nil {
-			return err
-		}
-		now := make([]int64, len(positions))
-		for i, p := range positions {
-			now[i] = p.Committed
-		}
-		if !slices.Equal(now, last) {
-			last, since = now, time.Now()
-		}
-		if time.Since(since) >= restFor {
-			return nil
-		}
-		timer := time.NewTimer(waitStep)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-timer.C:
-		}
-	}
-}
 
 func (r *rebuilder) logger() *slog.Logger {
 	return r.app.log.With("part", "rebuild", "table", r.table.Name)

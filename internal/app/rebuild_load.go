@@ -191,6 +191,8 @@ func (r *rebuilder) heal(ctx context.Context) error {
 	return nil
 }
 
+// healPartition compares the rows of [from, next) with their records, and has the
+// records written again if any has no row. The sink leaves out those that have one.
 func (r *rebuilder) healPartition(ctx context.Context, of sinks.Partition, from, next int64) error {
 	check, err := r.lake.Verify(of, from)
 	if err != nil {
@@ -204,24 +206,23 @@ func (r *rebuilder) healPartition(ctx context.Context, of sinks.Partition, from,
 	if err != nil || report.MissingCount == 0 {
 		return err
 	}
+	r.logger().Warn("rows that were written during the swap are written again", "partition", of.Number, "rows", report.MissingCount)
 	handler, err := r.handler(ctx, "")
 	if err != nil {
 		return err
 	}
-	r.logger().Warn("rows that were written during the swap are written again", "partition", of.Number, "rows", report.MissingCount)
-	for _, gap := range report.Missing {
-		claim, err := handler.Open(ctx, stream.Claim{TopicPartition: tp, TopicID: of.TopicID, Committed: gap.First})
-		if err != nil {
-			return err
-		}
-		rs, err := r.log.Reread(ctx, tp, gap.First, gap.Last)
-		if err == nil {
-			err = claim.Write(ctx, stream.Batch{Topic: of.Topic, TopicID: of.TopicID, Partition: of.Number, Records: rs}, nil)
-		}
-		if err != nil {
-			return err
-		}
-		r.report.Healed += int64(len(rs))
+	claim, err := handler.Open(ctx, stream.Claim{TopicPartition: tp, TopicID: of.TopicID, Committed: from})
+	if err != nil {
+		return err
 	}
+	defer claim.Close() //nolint:errcheck // it holds nothing
+	w := window{to: claim, batch: stream.Batch{Topic: tp.Topic, TopicID: of.TopicID, Partition: of.Number}, wrote: func(int, int64) error { return nil }}
+	if err := r.log.ReadBetween(ctx, tp, from, next, func(rec stream.Record) error { return w.add(ctx, rec) }); err != nil {
+		return err
+	}
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
+	r.report.Healed += report.MissingCount
 	return nil
 }

@@ -41,7 +41,7 @@ func roles() []role {
 			joins: "pricelake.deduplicator", transactional: "pricelake-deduplicator-"}},
 		{name: "lake", run: (*App).runLake, rights: rights{
 			reads: append(loadedTopics(), switches), writes: []string{letters},
-			joins: lakeGroup, audits: auditGroup}},
+			joins: lakeGroup, elects: auditGroup}},
 		{name: "monitor", run: (*App).runMonitor, patient: true, rights: rights{
 			reads: append(watchedTopics(), switches), describes: watchedTopics(), looksAt: watchedNames()}},
 	}

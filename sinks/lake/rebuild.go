@@ -32,6 +32,8 @@ type RebuildPlan struct {
 	FromMonth int        `json:"from_month,omitempty"`
 	ToMonth   int        `json:"to_month,omitempty"`
 	Coverage  []Coverage `json:"coverage"`
+	// Transform is the version of what makes the rows.
+	Transform uint32 `json:"transform"`
 }
 
 // Same says whether two plans were asked for with the same words.
@@ -138,6 +140,25 @@ func (l *Lake) BeginRebuild(ctx context.Context, plan RebuildPlan) (*Rebuild, er
 		return nil, err
 	}
 	return r, r.Prepare(ctx)
+}
+
+// Fits says whether what was loaded so far can be gone on with: by the same
+// version, into a table of the same columns.
+func (r *Rebuild) Fits(ctx context.Context) error {
+	if r.Plan.Transform != Transform {
+		return fmt.Errorf("the rebuild of %s was begun by another version of pricelake, which makes other rows: run it again with --restart to begin anew", r.table.Name)
+	}
+	const columns = "SELECT groupArray((name, type)) FROM (SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '%s' ORDER BY position)"
+	var same bool
+	err := r.each(ctx, fmt.Sprintf("WITH ("+columns+") AS old, ("+columns+") AS new SELECT empty(new) OR old = new", r.table.Name, r.Shadow()),
+		func(scan func(...any) error) error { return scan(&same) })
+	if err != nil {
+		return err
+	}
+	if !same {
+		return fmt.Errorf("table %s has other columns than when its rebuild began: run it again with --restart to begin anew", r.table.Name)
+	}
+	return nil
 }
 
 // Prepare makes the shadow tables where they are not there.

@@ -58,7 +58,7 @@ func TestRebuilderAccount(t *testing.T) {
 	if last, err := re.LoadedTo(t.Context(), 0); err != nil || last != 7 {
 		t.Errorf("loaded to %d, %v", last, err)
 	}
-	days, err := re.Compare(t.Context())
+	days, err := re.Compare(t.Context(), nil)
 	if err != nil || len(days) != 1 || !days[0].Equal {
 		t.Fatalf("compared: %+v, %v", days, err)
 	}
