@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // invoke runs the program with no `up` to be found on this machine.
@@ -33,12 +34,16 @@ func TestExitCodes(t *testing.T) {
 	f(exitUsage, `"fly" is no command`, "catalog", "fly")
 	f(exitUsage, `"fly" is no command of pricelake;`, "fly")
 	f(exitUsage, `"doctr" is no command of pricelake; did you mean doctor?`, "doctr")
+	f(exitUsage, `unknown command "klingon"`, "completion", "klingon")
+	f(exitOK, "", "completion", "bash")
 	f(exitUsage, "unknown flag: --fly", "--fly")
 	f(exitUsage, "no role \"nobody\"; the roles are scheduler, poller, normalizer, deduplicator, lake", "run", "nobody")
 	f(exitUsage, "there is no configuration file", "--config", "/nonexistent.yaml", "status")
 	f(exitUsage, "write table, tsv, csv or json", "sql", "--format", "xml", "SELECT 1")
 	f(exitUsage, "no query", "sql")
 	f(exitUsage, "no running lake was found", "sql", "SELECT 1")
+	f(exitUsage, "no running lake was found", "sql", "-- one, as README.md has it\nSELECT 1")
+	f(exitUsage, "no running lake was found", "sql", "--\nSELECT 1", "--json")
 	f(exitUsage, "no running lake was found", "run", "lake")
 	f(exitUsage, "no running lake was found", "catalog", "apply", "--shipped")
 	f(exitUsage, "give --shipped", "catalog", "apply")
@@ -131,5 +136,14 @@ func TestTrySavedAnswer(t *testing.T) {
 	code, _, stderr = invoke(t, "", "catalog", "try", "kraken-ticker", "--response", answer)
 	if code != exitCheck || !strings.Contains(stderr, "unparsable") {
 		t.Errorf("a web page: exit %d, %q", code, stderr)
+	}
+}
+
+func TestSinceThen(t *testing.T) {
+	if got := sinceThen(time.Time{}); got != "never" {
+		t.Errorf("no time is %q", got)
+	}
+	if got := sinceThen(time.Now().Add(-time.Minute)); !strings.HasSuffix(got, "s ago") {
+		t.Errorf("a minute is %q", got)
 	}
 }

@@ -111,7 +111,7 @@ func (c *cli) checkConfig() error {
 	var found checkedConfig
 	s, _, err := c.settings()
 	if err != nil {
-		found.Problems = strings.Split(err.Error(), "\n")
+		found.Problems = strings.Split(strings.TrimPrefix(err.Error(), cannotWork), "\n")
 	} else {
 		for _, err := range s.CheckFiles() {
 			found.Problems = append(found.Problems, err.Error())

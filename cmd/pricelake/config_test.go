@@ -110,3 +110,26 @@ kafka-acls.sh --bootstrap-server "$KAFKA" --command-config "$ADMIN_CONFIG" --add
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }
+
+// TestConfigMistakesAtOnce: mistakes of the file, of its values, of the
+// environment and of flags are told together, one a line.
+func TestConfigMistakesAtOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pricelake.yaml")
+	if err := os.WriteFile(file, []byte("kafka: {brokrs: k}\nlog: {level: loud}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"PRICELAKE_CONFIG=" + file, "PRICELAKE_LAKE_MAX_ROWS=many"}
+	code, out, stderr := invokeIn(t, env, "config", "check", "--json")
+	var found checkedConfig
+	if err := json.Unmarshal([]byte(out), &found); err != nil {
+		t.Fatalf("%v: %s%s", err, out, stderr)
+	}
+	if code != exitCheck || len(found.Problems) != 3 {
+		t.Errorf("exit %d, %q", code, found.Problems)
+	}
+	for i, want := range []string{"kafka.brokrs", "PRICELAKE_LAKE_MAX_ROWS", "log.level: write debug"} {
+		if i < len(found.Problems) && !strings.Contains(found.Problems[i], want) {
+			t.Errorf("problem %d is %q, want %q in it", i, found.Problems[i], want)
+		}
+	}
+}

@@ -58,10 +58,14 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 	}
 	c := &cli{stdin: stdin, stderr: stderr, env: env, out: newPrinter(stdout)}
 	root := c.root()
-	root.SetArgs(args)
+	root.SetArgs(commentsAreNoFlags(args))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.InitDefaultCompletionCmd() // else it is made later, and answers an unknown shell with its help and status 0
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		wrapUsage(completion)
+	}
 	err := root.ExecuteContext(ctx)
 	return c.exit(err)
 }

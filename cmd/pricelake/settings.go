@@ -90,24 +90,29 @@ func (c *cli) configFile() string {
 	return c.getenv("PRICELAKE_CONFIG")
 }
 
-// overlay applies the file, the environment and the global flags.
+// cannotWork stands above the mistakes of a configuration.
+const cannotWork = "the configuration cannot work:\n"
+
+// overlay applies the file, the environment and the global flags. It reports the
+// mistakes of all of them at once.
 func (c *cli) overlay(cfg *config.Config) error {
+	var wrong []error
 	if file := c.configFile(); file != "" {
-		if err := cfg.ApplyFile(file); err != nil {
-			return err
+		err := cfg.ApplyFile(file)
+		if err != nil && !errors.As(err, new(config.Problems)) {
+			return err // there is no such file, say
 		}
+		wrong = append(wrong, err)
 	}
-	if err := cfg.ApplyEnv(c.env); err != nil {
-		return err
-	}
+	wrong = append(wrong, cfg.ApplyEnv(c.env))
 	if c.flags.dataDir != "" {
 		cfg.DataDir = c.flags.dataDir
 	}
 	if c.flags.logLevel != "" {
 		cfg.Log.Level = c.flags.logLevel
 	}
-	if err := cfg.Validate(); err != nil {
-		return fmt.Errorf("the configuration cannot work:\n%w", err)
+	if err := errors.Join(append(wrong, cfg.Validate())...); err != nil {
+		return fmt.Errorf("%s%w", cannotWork, err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -60,6 +61,22 @@ read; --write takes the one that owns the tables.`,
 	cmd.Flags().StringVar(&format, "format", "", "table, tsv, csv or json (default: table on a terminal, else tsv)")
 	cmd.Flags().BoolVar(&write, "write", false, "let the statement change the lake")
 	return cmd
+}
+
+// commentsAreNoFlags lets a query of `sql` begin with a comment, as those of the
+// documentation do: no flag has a blank after its dashes.
+func commentsAreNoFlags(args []string) []string {
+	at := slices.Index(args, "sql")
+	if at < 0 {
+		return args
+	}
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if rest, ok := strings.CutPrefix(arg, "--"); ok && i > at && strings.TrimLeft(rest, " \t\r\n") != rest {
+			args[i] = "\n" + arg
+		}
+	}
+	return args
 }
 
 // rowWriter prints the rows of a query. A nil cell is NULL.

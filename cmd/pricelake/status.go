@@ -87,6 +87,14 @@ func (c *cli) roleRows(roles []app.RoleStatus) [][]string {
 	return rows
 }
 
+// sinceThen is ago as part of a sentence.
+func sinceThen(t time.Time) string {
+	if age := ago(t); age != "never" {
+		return age + " ago"
+	}
+	return "never"
+}
+
 func ago(t time.Time) string {
 	if t.IsZero() || t.Unix() <= 0 {
 		return "never"

@@ -265,8 +265,8 @@ func (s *upScreen) counts(n app.Counts) {
 		}
 		return
 	}
-	line := fmt.Sprintf("polls %d  prices %d  providers %d  rejected %d  dead letters %d  newest %s ago",
-		n.Polls, n.Prices, n.Providers, n.Rejected, n.DeadLetters, ago(n.Newest))
+	line := fmt.Sprintf("polls %d  prices %d  providers %d  rejected %d  dead letters %d  newest %s",
+		n.Polls, n.Prices, n.Providers, n.Rejected, n.DeadLetters, sinceThen(n.Newest))
 	if s.interactive {
 		fmt.Fprintf(s.out.w, "\r\x1b[K%s", line)
 		s.live = true
