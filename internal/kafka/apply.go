@@ -27,16 +27,16 @@ const (
 
 // TopicChange is one difference between what a topic was and what it must be.
 type TopicChange struct {
-	Topic  string
-	Kind   ChangeKind
-	Config string // the setting altered, "partitions" when refused
-	From   string
-	To     string
+	Topic  string     `json:"topic"`
+	Kind   ChangeKind `json:"change"`
+	Config string     `json:"setting,omitempty"` // the one altered, "partitions" when refused
+	From   string     `json:"from,omitempty"`
+	To     string     `json:"to,omitempty"`
 }
 
 // ErrPartitionCount means that a topic has another number of partitions than
 // asked for.
-var ErrPartitionCount = errors.New("the number of partitions of a keyed topic is never changed in place: make a new topic and move over, or correct the profile")
+var ErrPartitionCount = errors.New("the number of partitions of a keyed topic is never changed in place: make a new topic and move over, or set kafka.partitions to what it has")
 
 // ApplyTopics makes the topics be as described: it creates what is missing and
 // alters settings that differ. Doing it again changes nothing. It returns what
