@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -145,7 +146,7 @@ func TopicNames() []string {
 // topicExists is the check behind a topic that a user names.
 func topicExists(topic string) error {
 	if !slices.Contains(TopicNames(), topic) {
-		return fmt.Errorf("no topic %q; the topics are %v", topic, TopicNames())
+		return fmt.Errorf("no topic %q; the topics are %s", topic, strings.Join(TopicNames(), ", "))
 	}
 	return nil
 }

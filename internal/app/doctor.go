@@ -137,7 +137,11 @@ func (d *doctor) ask(ctx context.Context, area, check, remedy string, look func(
 	defer cancel()
 	q := question{d, area, check}
 	if err := look(ctx, q); err != nil {
-		q.fail("", remedyFor(err, remedy), "%s", plain(err))
+		if late(err) {
+			remedy = fmt.Sprintf("on a busy machine ask again with --timeout %v; else %s", 6*d.options.Timeout, remedy)
+		}
+		remedy = remedyFor(err, remedy)
+		q.fail("", remedy, "%s", strings.Replace(plain(err), ": "+remedy, "", 1)) // it has a place of its own
 	}
 }
 
@@ -145,11 +149,16 @@ func (d *doctor) ask(ctx context.Context, area, check, remedy string, look func(
 // answer.
 func plain(err error) string {
 	text := err.Error()
-	var network net.Error
-	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout() {
+	if late(err) {
 		text = "no answer in time (" + text + ")"
 	}
 	return strings.ReplaceAll(text, "\n", "; ")
+}
+
+// late says that the time was over before there was an answer.
+func late(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
 }
 
 // inParallel runs all and waits for them.

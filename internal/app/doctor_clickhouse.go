@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pricelake/pricelake/internal/accounts"
+	"github.com/pricelake/pricelake/internal/secure"
 	"github.com/pricelake/pricelake/sinks/lake"
 )
 
@@ -23,7 +24,14 @@ func (d *doctor) clickhouse(ctx context.Context) {
 		return
 	}
 	defer func() { _ = l.Close() }() // only questions were asked
-	if !d.lakeServer(ctx, l) {
+	others := []func(context.Context){
+		func(ctx context.Context) { d.otherAccount(ctx, readerAccount, accounts.Reader) },
+		func(ctx context.Context) { d.otherAccount(ctx, migratorAccount, accounts.Migrator) },
+	}
+	if ok, refused := d.lakeServer(ctx, l); !ok {
+		if refused { // the account, not the others
+			inParallel(ctx, others...)
+		}
 		return
 	}
 	look := func(check, remedy string, fn func(context.Context, question, *lake.Lake) error) func(context.Context) {
@@ -32,13 +40,11 @@ func (d *doctor) clickhouse(ctx context.Context) {
 		}
 	}
 	const log = "look at the server's log"
-	inParallel(ctx,
+	inParallel(ctx, append(others,
 		look("migrations", log, d.migrations),
 		look("rights", log, d.rights),
-		func(ctx context.Context) { d.otherAccount(ctx, readerAccount, accounts.Reader) },
-		func(ctx context.Context) { d.otherAccount(ctx, migratorAccount, accounts.Migrator) },
 		look("disk", "give the account SELECT on system.disks, see docs/security.md", d.lakeDisks),
-		look("parts", "give the account SELECT on system.parts, see docs/security.md", d.lakeParts))
+		look("parts", "give the account SELECT on system.parts, see docs/security.md", d.lakeParts))...)
 }
 
 // open opens the lake with patience for one check.
@@ -48,7 +54,8 @@ func (d *doctor) open(who lakeAccount) (*lake.Lake, error) {
 	return lake.Open(config)
 }
 
-func (d *doctor) lakeServer(ctx context.Context, l *lake.Lake) (ok bool) {
+// lakeServer says whether the main account is let in, or is what is refused.
+func (d *doctor) lakeServer(ctx context.Context, l *lake.Lake) (ok, refused bool) {
 	d.ask(ctx, areaClickHouse, "login", "look at the server's log", func(ctx context.Context, q question) error {
 		s, err := l.Server(ctx, d.options.Now)
 		if lake.NotThere(err) {
@@ -56,7 +63,8 @@ func (d *doctor) lakeServer(ctx context.Context, l *lake.Lake) (ok bool) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%w; migrations, rights and disks were not checked", err)
+			refused = errors.Is(err, secure.ErrAuthentication)
+			return fmt.Errorf("%w; migrations, its rights and disks were not checked", err)
 		}
 		ok = true
 		q.ok("", "user %s is let in", d.app.settings.Config.ClickHouse.User)
@@ -69,7 +77,7 @@ func (d *doctor) lakeServer(ctx context.Context, l *lake.Lake) (ok bool) {
 		question{d, areaClickHouse, "clock"}.clock("server", s.Ahead)
 		return nil
 	})
-	return ok
+	return ok, refused
 }
 
 func (d *doctor) migrations(ctx context.Context, q question, l *lake.Lake) error {

@@ -104,6 +104,7 @@ func TestDoctor(t *testing.T) {
 	documented(t, d)
 	finds(t, r.examine("lake"), VerdictFail, "groups", "pricelake.lake", "→ start it: `pricelake run lake`")
 
+	t.Run("status", func(t *testing.T) { r.statusNamesTheGroups(t) })
 	t.Run("topics", func(t *testing.T) { r.topicsOff(t) })
 	t.Run("lake", func(t *testing.T) { r.lakeOff(t, server) })
 	t.Run("accounts", func(t *testing.T) { r.accountsOff(t) })
@@ -217,6 +218,44 @@ func (r *rig) accountsOff(t *testing.T) {
 	r.config.ClickHouse.User = accounts.Writer
 	d = r.app("wrong").Doctor(t.Context(), DoctorOptions{Timeout: 10 * time.Second, Now: time.Now})
 	finds(t, d, VerdictFail, "clickhouse login", "authentication failed", "→ check clickhouse.user and", "clickhouse.password refers")
+	for _, f := range failures(d) {
+		if strings.Contains(f.Text, f.Remedy) {
+			t.Errorf("the remedy is said twice: %s → %s", f.Text, f.Remedy)
+		}
+	}
+	r.config.ClickHouse.ReaderUser = accounts.Reader // its password is not given: refused as well
+	d = r.app("wrong").Doctor(t.Context(), DoctorOptions{Timeout: 10 * time.Second, Now: time.Now})
+	finds(t, d, VerdictFail, "clickhouse rights", "authentication failed", accounts.Reader, "→ check clickhouse.reader_user and")
+}
+
+// statusNamesTheGroups: every role that can be paused has its group in `status`,
+// and the scheduler, which commits nothing, is not behind.
+func (r *rig) statusNamesTheGroups(t *testing.T) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.config.Kafka.Brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: schemas.TopicCalls, Key: []byte("gone")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.app("w").Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range PausableRoles() {
+		at := slices.IndexFunc(s.Groups, func(g GroupStatus) bool { return g.Group == groupOf(role) })
+		if at < 0 {
+			t.Errorf("status does not show the group of role %s: %+v", role, s.Groups)
+			continue
+		}
+		if g := s.Groups[at]; g.Group == schedulerGroup && (g.Topic != schemas.TopicCalls || g.Lag != 0) {
+			t.Errorf("the scheduler is %d behind in %s", g.Lag, g.Topic)
+		}
+		if warning := "nobody works for group " + groupOf(role); !slices.Contains(s.Warnings, warning) {
+			t.Errorf("no warning %q in %q", warning, s.Warnings)
+		}
+	}
 }
 
 // Servers that are not there or do not answer are named, each by itself, within
@@ -238,7 +277,7 @@ func TestDoctorWithoutServers(t *testing.T) {
 	}
 	finds(t, d, VerdictFail, "kafka address", "nowhere.invalid", "→ correct kafka.brokers")
 	finds(t, d, VerdictFail, "registry address", "connection refused", "→ start the server, or correct registry.url")
-	finds(t, d, VerdictFail, "clickhouse login", "no answer in time")
+	finds(t, d, VerdictFail, "clickhouse login", "no answer in time", "→ on a busy machine ask again with --timeout 6s; else look at the server's log")
 }
 
 // What TLS has to say reaches the one who reads.

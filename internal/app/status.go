@@ -98,29 +98,33 @@ func (a *App) groupStatus(ctx context.Context, s *Status) error {
 	}
 	defer admin.Close()
 	s.Groups = []GroupStatus{}
-	for _, g := range groupTopics() {
-		group, err := admin.Group(ctx, g.group)
+	for _, g := range watchedGroups() {
+		group, err := admin.Group(ctx, g.Group)
 		if err != nil {
 			return err
 		}
-		positions, err := admin.Positions(ctx, g.group, g.topics...)
+		positions, err := admin.Positions(ctx, g.Group, g.Topics...)
 		if err != nil {
 			return err
 		}
 		if len(group.Members) == 0 {
-			s.Warnings = append(s.Warnings, "nobody works for group "+g.group)
+			s.Warnings = append(s.Warnings, "nobody works for group "+g.Group)
 		}
 		var last *GroupStatus
 		for _, p := range positions {
 			if last == nil || last.Topic != p.Topic {
-				s.Groups = append(s.Groups, GroupStatus{Group: g.group, Topic: p.Topic, Members: len(group.Members)})
+				s.Groups = append(s.Groups, GroupStatus{Group: g.Group, Topic: p.Topic, Members: len(group.Members)})
 				last = &s.Groups[len(s.Groups)-1]
 			}
 			if p.Stopped != "" {
-				s.Warnings = append(s.Warnings, fmt.Sprintf("%s[%d] stands still for %s, see `pricelake quarantine ls`: %s", p.Topic, p.Partition, g.group, p.Stopped))
+				s.Warnings = append(s.Warnings, fmt.Sprintf("%s[%d] stands still for %s, see `pricelake quarantine ls`: %s", p.Topic, p.Partition, g.Group, p.Stopped))
 			}
 			last.Partitions++
-			last.Lag += p.Lag()
+			if !g.Uncommitted {
+				if !g.Uncommitted {
+					last.Lag += p.Lag()
+				}
+			}
 		}
 	}
 	return nil
