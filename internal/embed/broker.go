@@ -69,6 +69,7 @@ func StartBroker(ctx context.Context, cfg BrokerConfig) (*Broker, error) {
 		return nil, err
 	}
 	b.cluster.ControlKey(kmsg.EndTxn.Int16(), b.beforeCommit)
+	b.cluster.ControlKey(kmsg.Fetch.Int16(), beforeFetch)
 	// Compaction looks past the last stable offset: a key whose newer value
 	// sits in a transaction that is aborted later would be lost. So it runs
 	// here only, before any client, and not when a transaction is open.
