@@ -42,7 +42,7 @@ func (a *App) runDeduplicator(ctx context.Context) error {
 		Dir:         filepath.Join(a.settings.Config.DataDir, "deduplicator"),
 		Log:         log,
 		Lake:        restoringLake{l},
-		Decoder:     finalDecoder[schemas.Price]{observed, rejecting},
+		Decoder:     finalDecoder[schemas.Price]{observed, rejecting, new(strays)},
 		Encoder:     prices,
 		DeadLetters: dead,
 		Logger:      a.log.With("part", dedupe.Role),

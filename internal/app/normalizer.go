@@ -40,7 +40,7 @@ func (a *App) runNormalizer(ctx context.Context) error {
 	stage := normalize.NewStage(normalize.Config{
 		Calls:          normalizerCalls{calls},
 		Reader:         newMappings(),
-		Responses:      finalDecoder[schemas.ResponseReceived]{responses, rejecting},
+		Responses:      finalDecoder[schemas.ResponseReceived]{responses, rejecting, new(strays)},
 		Prices:         prices,
 		Rejected:       rejected,
 		DeadLetters:    dead,

@@ -48,7 +48,7 @@ func (a *App) runPoller(ctx context.Context) error {
 		Calls:          pollerCalls{calls},
 		Reader:         newMappings(),
 		Limiter:        poller.NewLimits(accountPerSecond, accountBurst, perHost),
-		Requests:       finalDecoder[schemas.PollRequested]{requests, wrapping(poller.ErrUndecodable)},
+		Requests:       finalDecoder[schemas.PollRequested]{requests, wrapping(poller.ErrUndecodable), new(strays)},
 		Responses:      responses,
 		Polls:          polls,
 		DeadLetters:    dead,

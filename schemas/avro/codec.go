@@ -27,8 +27,9 @@ type Codec[T any] struct {
 // writer is how to read what was written with another schema id. A nil resolved
 // means that the bytes are the same as with ours.
 type writer struct {
-	shape    *shape
-	resolved *twmb.Schema
+	shape      *shape
+	resolved   *twmb.Schema
+	unreadable error // no record of it can be read
 }
 
 // NewCodec returns the codec of a topic. It asks nothing of the registry; an
@@ -113,8 +114,8 @@ func (c *Codec[T]) Append(dst []byte, v *T) ([]byte, error) {
 // Decode reads a record in wire format into v, every field of it, whichever
 // version of the schema wrote it. v keeps nothing of wire. Errors:
 // ErrBadRecord, which is ErrUnreadable too where no record of the writer's schema
-// can be read; ErrNotFound (the registry does not know the writer's schema),
-// ErrUnavailable (the registry cannot say now; ask again). It allocates at most
+// can be read; ErrNoSchema (the registry does not have the writer's schema),
+// ErrNotFound (nor ours), ErrUnavailable (the registry cannot say now; ask again). It allocates at most
 // 16 times the input and 1 MiB; for a record of another version 64 times.
 func (c *Codec[T]) Decode(ctx context.Context, wire []byte, v *T) error {
 	id, body, err := splitWire(wire)
@@ -169,20 +170,21 @@ func (w *writer) resolve(body []byte, reader *twmb.Schema, id int) ([]byte, erro
 // writer returns how to read what schema id wrote.
 func (c *Codec[T]) writer(ctx context.Context, id int) (*writer, error) {
 	if known, ok := c.writers.Load(id); ok {
-		return known.(*writer), nil
+		w := known.(*writer)
+		return w, w.unreadable
 	}
-	text, err := c.client.Schema(ctx, id)
+	text, err := c.client.writerSchema(ctx, id, c.subject)
 	if err != nil {
 		return nil, err
 	}
 	w, err := c.newWriter(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w (%w): schema %d is not one of %s: %w", ErrBadRecord, ErrUnreadable, id, c.subject.Record, err)
+		w = &writer{unreadable: fmt.Errorf("%w (%w): schema %d is not one of %s: %w", ErrBadRecord, ErrUnreadable, id, c.subject.Record, err)}
 	}
 	if c.known.Add(1) <= maxSchemas {
 		c.writers.Store(id, w)
 	}
-	return w, nil
+	return w, w.unreadable
 }
 
 func (c *Codec[T]) newWriter(text string) (*writer, error) {

@@ -52,8 +52,9 @@ func (r *Rows[T]) Width() int { return r.ours.width }
 // record in wire format. unknown names the fields of its writer that our schema
 // does not have; it must not be changed. It does not allocate, but for the first
 // record of a schema and for those of schemas that differ in more than fields
-// left out, added or wider. Errors: ErrBadRecord; ErrUnreadable, ErrNotFound and
-// ErrUnavailable, which are about the schema and not about the record.
+// left out, added or wider. Errors: ErrBadRecord; ErrUnreadable and ErrNoSchema, which
+// are about every record of a schema; ErrNotFound and ErrUnavailable, which are about
+// the registry.
 func (r *Rows[T]) Read(ctx context.Context, wire []byte, row []schemas.Field) (unknown []string, err error) {
 	id, body, err := splitWire(wire)
 	if err != nil {
@@ -64,6 +65,9 @@ func (r *Rows[T]) Read(ctx context.Context, wire []byte, row []schemas.Field) (u
 		if p, err = r.plan(ctx, id); err != nil {
 			return nil, fmt.Errorf("reading a record of %s: %w", r.codec.subject.Topic, err)
 		}
+	}
+	if p.unreadable != nil {
+		return nil, p.unreadable
 	}
 	if p.resolve != nil {
 		if body, err = p.resolve(body); err != nil {
@@ -78,17 +82,17 @@ func (r *Rows[T]) Read(ctx context.Context, wire []byte, row []schemas.Field) (u
 
 // plan makes the plan of a schema id. Two callers may make the same one.
 func (r *Rows[T]) plan(ctx context.Context, id int) (*plan, error) {
-	text, err := r.codec.client.Schema(ctx, id)
+	text, err := r.codec.client.writerSchema(ctx, id, r.codec.subject)
 	if err != nil {
 		return nil, err
 	}
 	w, err := r.codec.newWriter(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: schema %d is not one of %s: %w", ErrUnreadable, id, r.codec.subject.Record, err)
+		return r.never(id, fmt.Errorf("%w: schema %d is not one of %s: %w", ErrUnreadable, id, r.codec.subject.Record, err)), nil
 	}
 	written, err := newShape(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: schema %d: %w", ErrUnreadable, id, err)
+		return r.never(id, fmt.Errorf("%w: schema %d: %w", ErrUnreadable, id, err)), nil
 	}
 	ours, err := newShape(r.codec.subject.Schema)
 	if err != nil {
@@ -104,6 +108,13 @@ func (r *Rows[T]) plan(ctx context.Context, id int) (*plan, error) {
 	return p, nil
 }
 
+// never notes that a schema cannot be read: an id never gets another one.
+func (r *Rows[T]) never(id int, why error) *plan {
+	p := &plan{unreadable: fmt.Errorf("reading a record of %s: %w", r.codec.subject.Topic, why)}
+	r.plans.put(id, p)
+	return p
+}
+
 // plan is how to read the bodies of one writer's schema.
 type plan struct {
 	steps   []step
@@ -111,6 +122,8 @@ type plan struct {
 	width   int
 	unknown []string
 	resolve func(body []byte) ([]byte, error) // nil: the body is read as it is
+
+	unreadable error // none of the bodies can be read
 }
 
 // step reads one field of the writer.

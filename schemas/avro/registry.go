@@ -28,6 +28,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	schemas map[int]*cached
+	missing missing
 }
 
 // cached is what is known of one id.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // ErrBadRecord marks bytes that are no record of the schema they claim. Trying
@@ -27,5 +28,9 @@ func splitWire(wire []byte) (id int, body []byte, err error) {
 	if wire[0] != wireMagic {
 		return 0, nil, fmt.Errorf("reading the schema id: the first byte is %d, not 0: %w", wire[0], ErrBadRecord)
 	}
-	return int(binary.BigEndian.Uint32(wire[1:])), wire[wireHeader:], nil
+	number := binary.BigEndian.Uint32(wire[1:])
+	if number > math.MaxInt32 { // registries count in 32 bits with a sign
+		return 0, nil, fmt.Errorf("reading the schema id: %d is none: %w", number, ErrBadRecord)
+	}
+	return int(number), wire[wireHeader:], nil
 }

@@ -1,0 +1,102 @@
+package avro
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrNoSchema means that a record names a schema that the registry does not have,
+// though it has ours: it has not lost its memory, and asking again will not help.
+var ErrNoSchema = errors.New("the record names a schema that does not exist")
+
+const (
+	// missingFor is how long an id that the registry did not have is not asked for
+	// again: records that name it come by the thousand.
+	missingFor = 5 * time.Second
+	// graceEvery is the least time between two ids that are given a second chance:
+	// a registry of several servers may learn of a schema a moment late, and who
+	// writes ids at random must not hold a partition up with each of them.
+	graceEvery = 10 * time.Second
+)
+
+// graces are the pauses of a second chance.
+func graces() []time.Duration { return []time.Duration{200 * time.Millisecond, 600 * time.Millisecond} }
+
+// missing remembers ids that the registry does not have. The zero value is ready.
+type missing struct {
+	mu    sync.Mutex
+	ids   map[int]absence
+	grace time.Time // the last one
+}
+
+type absence struct {
+	since time.Time
+	err   error
+}
+
+// get returns the error of an id that was missing a moment ago, nil if it is to be
+// asked for.
+func (m *missing) get(id int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, known := m.ids[id]
+	if !known || time.Since(a.since) > missingFor {
+		return nil
+	}
+	return a.err
+}
+
+func (m *missing) put(id int, err error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ids == nil || len(m.ids) >= maxSchemas {
+		m.ids = map[int]absence{}
+	}
+	m.ids[id] = absence{time.Now(), err}
+	return err
+}
+
+// chances are the pauses after which to ask again.
+func (m *missing) chances() []time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.grace.IsZero() && time.Since(m.grace) < graceEvery {
+		return nil
+	}
+	m.grace = time.Now()
+	return graces()
+}
+
+// writerSchema returns the schema that a record of a subject names. ErrNoSchema,
+// ErrBadRecord, ErrUnavailable.
+func (c *Client) writerSchema(ctx context.Context, id int, ours Subject) (string, error) {
+	if err := c.missing.get(id); err != nil {
+		return "", err
+	}
+	text, err := c.Schema(ctx, id)
+	if errors.Is(err, ErrBadRecord) {
+		return "", c.missing.put(id, err)
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return text, err
+	}
+	for _, pause := range c.missing.chances() {
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return "", ctx.Err()
+		case <-timer.C:
+		}
+		if text, err = c.Schema(ctx, id); !errors.Is(err, ErrNotFound) {
+			return text, err
+		}
+	}
+	if _, lost := c.Lookup(ctx, ours.Name, ours.Schema); lost != nil {
+		return "", fmt.Errorf("the registry has neither schema %d nor ours: %w", id, lost)
+	}
+	return "", c.missing.put(id, fmt.Errorf("%w: %w", ErrNoSchema, err))
+}
