@@ -172,12 +172,18 @@ func (c *claim) noticeBurned(ctx context.Context, attempt int32) error {
 	return c.h.Failpoints.Hit(failpoint.LakeRecoverBurned)
 }
 
+// mostSaid is how many of the records that are given up at once have a line of the
+// log each.
+const mostSaid = 5
+
 // bury publishes the dead letters that wait.
 func (c *claim) bury(ctx context.Context) error {
 	letters := make([]stream.Record, 0, len(c.m.pending))
-	for _, f := range c.m.pending {
+	for i, f := range c.m.pending {
 		r := &c.m.records[f.Index]
-		c.h.Log.WarnContext(ctx, "a record cannot become a row", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reason", f.Reason, "err", f.Err)
+		if i < mostSaid {
+			c.h.Log.WarnContext(ctx, "a record cannot become a row", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reason", f.Reason, "err", f.Err)
+		}
 		if r.Topic == schemas.TopicDeadLetters {
 			continue // its dead letter would be refused too, and so for ever
 		}
@@ -191,6 +197,9 @@ func (c *claim) bury(ctx context.Context) error {
 		if err := c.h.Publisher.Publish(ctx, letters...); err != nil {
 			return fmt.Errorf("publishing %d dead letters: %w", len(letters), err)
 		}
+	}
+	if n := len(c.m.pending); n > mostSaid {
+		c.h.Log.WarnContext(ctx, "more records cannot become rows; `pricelake dlq ls` lists them", "topic", c.m.of.Topic, "partition", c.m.of.Number, "records", n-mostSaid)
 	}
 	for _, f := range c.m.pending {
 		c.h.metrics.refused(c.m.of, c.m.intent.First, c.m.records[f.Index].Offset, f.Reason)

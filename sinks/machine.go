@@ -235,7 +235,7 @@ func (m *machine) wrote(err error) error {
 		m.phase = ending
 		return err
 	case len(refused.Records) > 0:
-		m.named(refused)
+		return m.named(refused)
 	default:
 		return m.refusedWhole(refused)
 	}

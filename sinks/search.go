@@ -83,7 +83,8 @@ func (m *machine) refuse(rs []Refusal) {
 
 // named is told which records of the segment will never be rows. They are
 // buried once the others are there, or at once and the others are written again.
-func (m *machine) named(refused *RefusedError) {
+// Its error is that of wrote.
+func (m *machine) named(refused *RefusedError) error {
 	others, bad := make([]int, 0, len(m.segment)), refused.Records
 	for i, at := range m.segment {
 		if len(bad) > 0 && bad[0].Index == i {
@@ -96,9 +97,13 @@ func (m *machine) named(refused *RefusedError) {
 	if refused.Written && len(others) > 0 {
 		m.segment = others
 		m.acknowledged()
-		return
+		return nil
 	}
 	m.phase = burying
+	if len(m.rest) == 0 && m.held() {
+		return m.drift()
+	}
+	return nil
 }
 
 // refusedWhole is told that the store refuses the block and names no record.

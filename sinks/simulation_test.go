@@ -218,6 +218,7 @@ func simulate(t *testing.T, seed uint64) *simulation {
 		s.m.Blame = func(index int) int { return index - 1 + s.rng.IntN(3) }
 	}
 	s.m.Parts = seed%8 < 4
+	s.m.Names = seed/12%3 == 2
 	n := 30
 	s.most = 12
 	if seed%50 > 47 { // many are refused of a range

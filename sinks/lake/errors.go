@@ -16,6 +16,9 @@ import (
 	"github.com/pricelake/pricelake/sinks"
 )
 
+// codeViolatedConstraint is VIOLATED_CONSTRAINT: the one refusal whose rule is known.
+const codeViolatedConstraint = 469
+
 // rowCodes are the errors of ClickHouse that say that a value of a row will
 // never be taken. The list is short on purpose: everything else, from a network
 // that is down to too many parts (252), a timeout (159), no memory (241), an
@@ -38,7 +41,7 @@ func rowCodes() []int32 {
 		321, // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
 		349, // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
 		407, // DECIMAL_OVERFLOW
-		469, // VIOLATED_CONSTRAINT
+		codeViolatedConstraint,
 		691, // UNKNOWN_ELEMENT_OF_ENUM
 	}
 }

@@ -14,6 +14,8 @@ type fieldData interface {
 	data
 	pieces
 	add(f *schemas.Field)
+	// drop takes rows out, given in order; the last ones take their places.
+	drop(rows []int)
 }
 
 // pieces are the bytes of a column's values, in their order, without a copy.

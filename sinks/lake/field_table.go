@@ -184,7 +184,7 @@ func (b *fieldBlock) add(row []schemas.Field, recorded, offset, fetched int64) {
 
 // part makes the block ready to be sent.
 func (t *fieldTable) part(month int, b *fieldBlock, base *origin) part {
-	p := part{table: t.name, month: month, rows: b.rows, fetched: b.fetched, free: func() { t.free(b) }}
+	p := part{table: t.name, month: month, rows: b.rows, fetched: b.fetched, free: func() { t.free(b) }, block: b}
 	for i, c := range t.columns {
 		p.cols = append(p.cols, nativeColumn{name: c.name, typ: c.typ, data: b.fields[i]})
 	}

@@ -37,6 +37,8 @@ type part struct {
 	// fetched are the times that freshness is measured from, in microseconds.
 	fetched []int64
 	free    func()
+	// block, where there is one, can have rows taken out.
+	block *fieldBlock
 }
 
 // nativeColumn is a filled column.

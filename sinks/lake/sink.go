@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -54,6 +53,7 @@ type Sink struct {
 	// failpoints are hit around each INSERT.
 	failpoints *failpoint.Set
 	large      chan struct{} // one element for each large block being made or sent
+	rules      rules
 }
 
 // largeRows is from when on a block is large.
@@ -106,18 +106,16 @@ func (s *Sink) Write(ctx context.Context, b sinks.Block) error {
 	if err != nil && !ok {
 		return err
 	}
-	if err := s.send(ctx, b, parts, named); err != nil {
-		return err
-	}
+	var bad []sinks.Refusal
 	if named != nil {
-		named.Written = true
-		return named
+		bad = named.Records
 	}
-	return nil
+	return s.send(ctx, b, parts, bad)
 }
 
-// send inserts the rows of a block but those of the named records.
-func (s *Sink) send(ctx context.Context, b sinks.Block, parts []part, named *sinks.RefusedError) error {
+// send inserts the rows of a block but those of the bad records, and those that
+// break a rule of the table.
+func (s *Sink) send(ctx context.Context, b sinks.Block, parts []part, bad []sinks.Refusal) error {
 	repeated := false
 	var refused error
 	for i := range parts {
@@ -127,7 +125,8 @@ func (s *Sink) send(ctx context.Context, b sinks.Block, parts []part, named *sin
 				return err
 			}
 		}
-		repeat, err := s.insert(ctx, b, &parts[i])
+		repeat, broken, err := s.insertGood(ctx, b, &parts[i])
+		bad = merged(bad, broken)
 		if _, final := sinks.Refused(err); final {
 			// The others are written all the same, under the name of the whole
 			// block: who searches for the bad row has less to search.
@@ -139,15 +138,21 @@ func (s *Sink) send(ctx context.Context, b sinks.Block, parts []part, named *sin
 		}
 		repeated = repeated || repeat
 	}
+	named := sinks.RefuseRecords(bad)
 	switch {
 	case refused != nil && named != nil:
 		return named // first, so that what is searched for has no other cause
 	case refused != nil:
 		return refused
 	case repeated:
-		return s.confirm(ctx, b, named)
+		if err := s.confirm(ctx, b, bad); err != nil {
+			return err
+		}
 	}
-	return nil
+	if all, ok := sinks.Refused(named); ok {
+		all.Written = true
+	}
+	return named
 }
 
 func (s *Sink) insert(ctx context.Context, b sinks.Block, p *part) (repeat bool, err error) {
@@ -164,20 +169,16 @@ func (s *Sink) insert(ctx context.Context, b sinks.Block, p *part) (repeat bool,
 }
 
 // confirm asks by lineage for the records of a block that the server took for a
-// repeat, but for the named ones. A server that was killed may know the name of a block whose rows it
-// lost.
-func (s *Sink) confirm(ctx context.Context, b sinks.Block, named *sinks.RefusedError) error {
+// repeat, but for the bad ones. A server that was killed may know the name of a block
+// whose rows it lost.
+func (s *Sink) confirm(ctx context.Context, b sinks.Block, bad []sinks.Refusal) error {
 	present, err := s.Present(ctx, b.Range)
 	if err != nil && !errors.As(err, new(*sinks.DoubledError)) {
 		return err
 	}
-	var left []sinks.Refusal
-	if named != nil {
-		left = named.Records
-	}
 	for i := range b.Records {
-		if len(left) > 0 && left[0].Index == i {
-			left = left[1:]
+		if len(bad) > 0 && bad[0].Index == i {
+			bad = bad[1:]
 			continue
 		}
 		if offset := b.Records[i].Offset; !present.Has(offset) {
@@ -219,8 +220,7 @@ func (s *Sink) Fence(ctx context.Context, p sinks.Partition) error {
 	defer cancel()
 	// KILL takes no parameters. Of the prefix only the cluster's name is
 	// anyone's to choose; its quotes are escaped.
-	literal := "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s.prefix(p)) + "'"
-	query := fmt.Sprintf("KILL QUERY WHERE startsWith(query_id, %s) AND user = currentUser() SYNC", literal)
+	query := fmt.Sprintf("KILL QUERY WHERE startsWith(query_id, %s) AND user = currentUser() SYNC", literal(s.prefix(p)))
 	if err := s.lake.conn.Exec(ctx, query); err != nil {
 		return fmt.Errorf("ending the running inserts of %v: %w", p, err)
 	}

@@ -23,6 +23,8 @@ type Memory struct {
 	Lies bool
 	// Parts makes it write the others of a block that holds unreadable records.
 	Parts bool
+	// Names makes it name all records that it does not take, and write the others.
+	Names bool
 	// Blame, if set, is the record that is blamed for a block that is refused,
 	// given the index of the one that is at fault.
 	Blame func(index int) int
@@ -77,7 +79,7 @@ func (m *Memory) Write(ctx context.Context, b sinks.Block) error {
 	}
 	if err := m.refusal(b); err != nil {
 		refused, _ := sinks.Refused(err)
-		if others := without(b.Records, refused.Records); m.Parts && len(others) > 0 && len(refused.Records) > 0 {
+		if others := without(b.Records, refused.Records); (m.Parts || m.Names) && len(others) > 0 && len(refused.Records) > 0 {
 			b.Records = others
 			if m.refusal(b) != nil {
 				return err
@@ -148,6 +150,14 @@ func (m *Memory) refusal(b sinks.Block) error {
 				unwanted = i
 			}
 		}
+	}
+	if m.Names && unwanted >= 0 {
+		for i := range b.Records {
+			if string(b.Records[i].Value) == Unwanted {
+				unreadable = append(unreadable, sinks.Refusal{Index: i, Reason: schemas.DeadRefused, Err: errors.New("unwanted")})
+			}
+		}
+		slices.SortFunc(unreadable, func(x, y sinks.Refusal) int { return x.Index - y.Index })
 	}
 	if len(unreadable) > 0 {
 		return sinks.RefuseRecords(unreadable)

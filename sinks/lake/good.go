@@ -1,0 +1,98 @@
+package lake
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks"
+)
+
+// merged returns two lists of refusals in order of the index.
+func merged(a, b []sinks.Refusal) []sinks.Refusal {
+	if len(b) == 0 {
+		return a
+	}
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, func(x, y sinks.Refusal) int { return cmp.Compare(x.Index, y.Index) })
+	return all
+}
+
+// insertGood inserts the rows of a part that meet the rules of its table. Which do
+// not the server says: those of rules that were broken of late before it is sent
+// them, those of another once it has refused them all for one. Its answer is taken
+// only if it names the row that the refusal names; otherwise the search by halving
+// finds out.
+func (s *Sink) insertGood(ctx context.Context, b sinks.Block, p *part) (repeat bool, bad []sinks.Refusal, err error) {
+	for _, one := range s.rules.of(p.table) {
+		if p.block == nil || p.rows == 0 {
+			break
+		}
+		offsets, err := s.lake.breaking(ctx, p, one, true)
+		if err != nil {
+			s.rules.forget(p.table, one) // if it stands, the INSERT will tell
+			continue
+		}
+		s.rules.asked(p.table, one, len(offsets) > 0)
+		bad = append(bad, s.drop(b, p, one, offsets)...)
+	}
+	for range mostRules {
+		if p.rows == 0 {
+			return false, bad, nil
+		}
+		repeat, err = s.insert(ctx, b, p)
+		one, row, ok := brokenRule(err)
+		if !ok || p.block == nil || row > p.rows {
+			break
+		}
+		first := p.block.offset(row - 1)
+		offsets, asked := s.lake.breaking(ctx, p, one, false)
+		if asked != nil && passing(asked) {
+			// A search by halving would cut the block otherwise than a process that
+			// could ask and is frozen: its INSERT may come yet.
+			return repeat, bad, asked
+		}
+		if asked != nil || !slices.Contains(offsets, first) {
+			break
+		}
+		s.rules.asked(p.table, one, true)
+		bad = append(bad, s.drop(b, p, one, offsets)...)
+	}
+	return repeat, bad, err
+}
+
+// passing says whether an error of a question may be gone the next time: it is not
+// the server's word about the question itself.
+func passing(err error) bool {
+	var exception *clickhouse.Exception
+	if !errors.As(err, &exception) {
+		return true
+	}
+	switch exception.Code {
+	case 159, 160, 202, 209, 210, 241, 242, 243, 394, 439: // timeouts, limits, memory, killed
+		return true
+	}
+	return false
+}
+
+// drop takes the rows of some offsets out of a part, and says that they break a
+// rule.
+func (s *Sink) drop(b sinks.Block, p *part, one rule, offsets []int64) []sinks.Refusal {
+	refusals := make([]sinks.Refusal, 0, len(offsets))
+	why := fmt.Errorf("inserting into %s: %w", p.table, one.says)
+	for _, offset := range offsets {
+		at, found := slices.BinarySearchFunc(b.Records, offset, func(r stream.Record, offset int64) int { return cmp.Compare(r.Offset, offset) })
+		if found {
+			refusals = append(refusals, sinks.Refusal{Index: at, Reason: schemas.DeadRefused, Err: why})
+		}
+	}
+	p.block.drop(p.block.rowsAt(offsets))
+	p.rows, p.fetched = p.block.rows, p.block.fetched
+	return refusals
+}

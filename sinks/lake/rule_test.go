@@ -1,0 +1,275 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks"
+)
+
+func TestBrokenRules(t *testing.T) {
+	f := func(message, name, expression string, row int) {
+		t.Helper()
+		one, at, ok := brokenRule(fmt.Errorf("inserting: %w", &clickhouse.Exception{Code: codeViolatedConstraint, Message: message}))
+		if ok != (row > 0) || at != row || one.name != name || one.expression != expression {
+			t.Errorf("%q: rule %q (%s) at row %d, %v", message, one.name, one.expression, at, ok)
+		}
+		if ok && (strings.Contains(one.says.Error(), "secret") || !strings.Contains(one.says.Error(), expression)) {
+			t.Errorf("%q is said as %q", message, one.says)
+		}
+	}
+	f("Constraint `x` for table a.prices (9f) is violated at row 3. Expression: (price > 0). Column values: price = secret.", "`x`", "price > 0", 3)
+	f("DB::Exception: Constraint x for table a.prices is violated at row 30. Expression: ((a > 0) OR (b IN (1, 2))). Column values: a = ). Column values: secret", "x", "(a > 0) OR (b IN (1, 2))", 30)
+	f("Constraint `x` for table a.prices is violated. Expression: (price > 0). Constraint expression returned nullable column that contains null value", "", "", 0)
+	f("Constraint `x` for table a.prices (9f) is violated at row 3. Expression: ", "", "", 0)
+	f("Constraint `x` for table a.prices (9f) is violated at row 0. Expression: (price > 0). Column values: ", "", "", 0)
+	f(" is violated at row 3. Expression: (price > 0). Column values: ", "", "", 0)
+	f("", "", "", 0)
+	if _, _, ok := brokenRule(errors.New("Constraint `x` for table a is violated at row 3. Expression: (a). Column values: b")); ok {
+		t.Error("an error that is not the server's names a rule")
+	}
+}
+
+// A rule that was broken is asked about before a block is sent, until nobody has
+// broken it for a while.
+func TestRulesAreForgotten(t *testing.T) {
+	r := new(rules)
+	r.asked("prices", rule{name: "a"}, false)
+	if n := len(r.of("prices")); n != 0 {
+		t.Errorf("%d rules that nobody has broken", n)
+	}
+	r.asked("prices", rule{name: "a"}, true)
+	for range 3 {
+		for range idleBlocks - 1 {
+			r.asked("prices", rule{name: "a"}, false)
+		}
+		r.asked("prices", rule{name: "a"}, true)
+	}
+	for i := range idleBlocks {
+		if n := len(r.of("prices")); n != 1 || len(r.of("polls")) != 0 {
+			t.Errorf("%d rules after %d idle blocks", n, i)
+		}
+		r.asked("prices", rule{name: "a"}, false)
+	}
+	if n := len(r.of("prices")); n != 0 {
+		t.Errorf("%d rules that nobody has broken for long", n)
+	}
+	for i := range 2 * mostRules {
+		r.asked("prices", rule{name: fmt.Sprint(i)}, true)
+	}
+	if n := len(r.of("prices")); n != mostRules {
+		t.Errorf("%d rules are remembered", n)
+	}
+}
+
+// spoil makes every so manieth record one that the server refuses.
+func (g *group) spoil(every int) (bad []int64) {
+	for at := every / 2; at < len(g.records); at += every {
+		g.worth(at, "-3.5")
+		bad = append(bad, g.records[at].Offset)
+	}
+	return bad
+}
+
+// Rows that break a rule are taken out of their block, and no other row is touched:
+// the table is that of a log without them, column by column. Later blocks are asked
+// about before they are sent.
+func TestRowsThatBreakARuleAreTakenOut(t *testing.T) {
+	t.Parallel()
+	const rows, batches = 4_000, 5
+	digest := func(spoiled bool) (string, int) {
+		l := openLake(t)
+		if err := l.conn.Exec(t.Context(), positive); err != nil {
+			t.Fatal(err)
+		}
+		g, letters := priceLog(t, rows), new(published)
+		bad := g.spoil(50)
+		if !spoiled {
+			kept := g.records[:0]
+			for _, r := range g.records {
+				if len(bad) > 0 && bad[0] == r.Offset {
+					bad = bad[1:]
+					continue
+				}
+				kept = append(kept, r)
+			}
+			g.records = kept
+		}
+		claim := g.claim()
+		s, err := sinks.NewHandler(handlerOptions(openSink(t, l), letters)).Open(t.Context(), claim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := len(g.records) / batches
+		for i := range batches {
+			b := g.batch()
+			b.Records = b.Records[i*size : (i+1)*size]
+			if err := s.Write(t.Context(), b, claim.Intend); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(letters.sent) != len(bad) {
+			t.Errorf("%d dead letters, want %d", len(letters.sent), len(bad))
+		}
+		return ask(t, l, "SELECT count(), uniqExact(_offset), sum(cityHash64(* EXCEPT inserted_at)) FROM prices"), insertsInto(t, l)
+	}
+	clean, without := digest(false)
+	spoiled, with := digest(true)
+	if clean != spoiled {
+		t.Errorf("rows, offsets and hash are %s, and %s in a log without the bad ones", spoiled, clean)
+	}
+	if with != without+1 {
+		t.Errorf("%d INSERTs with bad rows, %d without: want the one more that tells of the rule", with, without)
+	}
+}
+
+// A rule that is dropped, or made another, buries nothing any more.
+func TestARuleThatIsDropped(t *testing.T) {
+	t.Parallel()
+	l := openLake(t)
+	g, letters := priceLog(t, 900), new(published)
+	bad := g.spoil(100)
+	claim := g.claim()
+	s, err := sinks.NewHandler(handlerOptions(openSink(t, l), letters)).Open(t.Context(), claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, statement := range []string{positive, "ALTER TABLE prices DROP CONSTRAINT positive", "ALTER TABLE prices ADD CONSTRAINT positive CHECK price > -3.6"} {
+		if err := l.conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+		b := g.batch()
+		b.Records = b.Records[300*i : 300*(i+1)]
+		if err := s.Write(t.Context(), b, claim.Intend); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(letters.sent) != 3 {
+		t.Errorf("%d dead letters, want those of the first batch", len(letters.sent))
+	}
+	g.once(l, bad[:3]...)
+}
+
+// The owner is killed after the good rows are there and before the letters are out:
+// the next one finds the rows, and writes each letter once.
+func TestKilledBeforeTheLetters(t *testing.T) {
+	t.Parallel()
+	l := openLake(t)
+	if err := l.conn.Exec(t.Context(), positive); err != nil {
+		t.Fatal(err)
+	}
+	g := priceLog(t, 6_000)
+	bad := g.spoil(40) // more than a range of which the server takes nothing may have
+	if err := g.open(openSink(t, l), gone{}); !errors.Is(err, errGone) {
+		t.Fatalf("without a publisher: %v", err)
+	}
+	g.once(l, bad...)
+	store, letters := &counted{Store: openSink(t, l)}, new(published)
+	if err := g.open(store, letters); err != nil {
+		t.Fatal(err)
+	}
+	if len(letters.sent) != len(bad) || store.n > 1 {
+		t.Errorf("%d dead letters with %d writes, want %d and one", len(letters.sent), store.n, len(bad))
+	}
+	g.once(l, bad...)
+}
+
+var errGone = errors.New("the broker is gone")
+
+// gone publishes nothing.
+type gone struct{}
+
+func (gone) Publish(context.Context, ...stream.Record) error { return errGone }
+
+// A server that refuses every row of a large range has another schema: nobody is
+// helped by dead letters for all of it, though it says which rows it refuses.
+func TestARuleThatNoRowMeets(t *testing.T) {
+	t.Parallel()
+	l := openLake(t)
+	if err := l.conn.Exec(t.Context(), "ALTER TABLE prices ADD CONSTRAINT none CHECK revision > 1000"); err != nil {
+		t.Fatal(err)
+	}
+	letters := new(published)
+	if err := priceLog(t, 500).open(openSink(t, l), letters); err == nil || !strings.Contains(err.Error(), "pricelake migrate") || len(letters.sent) > 0 {
+		t.Errorf("%d dead letters, %v", len(letters.sent), err)
+	}
+	if err := priceLog(t, 20).open(openSink(t, l), letters); err != nil || len(letters.sent) != 20 {
+		t.Errorf("of a range of 20: %d dead letters, %v", len(letters.sent), err)
+	}
+}
+
+// Rows of every kind of column are taken out of the right places.
+func TestDropFromColumns(t *testing.T) {
+	load := func(order []int) *fieldBlock {
+		s := &Sink{}
+		d := jsonDecoders()
+		s.loaders = d.loaders(nil, func(string, []string) {})
+		var rs []stream.Record
+		for at, i := range order {
+			p := somePrice(t, i)
+			p.TradeID, p.Instrument = strings.Repeat("t", i%200), fmt.Sprint("I", i%7)
+			if i%3 == 0 {
+				p.Bid = schemas.NullDecimal{}
+			}
+			r := record(t, schemas.TopicPrices, int64(i), p)
+			r.Offset = int64(at)
+			rs = append(rs, r)
+		}
+		parts, err := s.loaders[schemas.TopicPrices].load(t.Context(), block(rs...), origin{})
+		if err != nil || len(parts) != 1 {
+			t.Fatalf("%d parts, %v", len(parts), err)
+		}
+		return parts[0].block
+	}
+	for _, drop := range [][]int{{0}, {99}, {0, 99}, {97, 98, 99}, {3, 4, 5, 50, 98}, {}} {
+		order, left := make([]int, 100), make([]int, 100)
+		for i := range order {
+			order[i], left[i] = i, i
+		}
+		for i := len(drop) - 1; i >= 0; i-- {
+			left[drop[i]] = left[len(left)-1]
+			left = left[:len(left)-1]
+		}
+		got, want := load(order), load(left)
+		got.drop(drop)
+		for i := range got.fields {
+			if names, ok := got.fields[i].(*nameData); ok {
+				if a, b := textsOf(names), textsOf(want.fields[i].(*nameData)); fmt.Sprint(a) != fmt.Sprint(b) {
+					t.Errorf("without %v column %d says %v, want %v", drop, i, a, b)
+				}
+				continue
+			}
+			if a, b := bytesOfColumn(got.fields[i]), bytesOfColumn(want.fields[i]); a != b {
+				t.Errorf("without %v column %d is %x, want %x", drop, i, a, b)
+			}
+		}
+		if got.rows != len(left) || len(got.fetched) != len(left) || got.inserted.Rows() != len(left) {
+			t.Errorf("without %v there are %d rows, want %d", drop, got.rows, len(left))
+		}
+	}
+}
+
+// textsOf are the rows of a column of names.
+func textsOf(d *nameData) (texts []string) {
+	var keys []string
+	for rest := d.keys.buf; len(rest) > 0; rest = rest[1+int(rest[0]):] { // short texts
+		keys = append(keys, string(rest[1:1+int(rest[0])]))
+	}
+	for _, code := range d.rows {
+		texts = append(texts, keys[code])
+	}
+	return texts
+}
+
+func bytesOfColumn(d fieldData) string {
+	var b strings.Builder
+	_ = d.each(func(piece []byte) error { b.Write(piece); return nil })
+	return b.String()
+}
