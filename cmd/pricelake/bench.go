@@ -23,7 +23,7 @@ func (c *cli) benchCommand() *cobra.Command {
 			return bench.RunChild(cmd.Context(), args, c.getenv, c.stderr)
 		},
 	}
-	cmd.AddCommand(c.benchLakeCommand(), c.benchOutageCommand(), c.benchPathCommand(), c.benchProcessorsCommand(), child)
+	cmd.AddCommand(c.benchLakeCommand(), c.benchOutageCommand(), c.benchPathCommand(), c.benchProcessorsCommand(), c.benchPoisonCommand(), child)
 	return cmd
 }
 

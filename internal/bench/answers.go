@@ -132,15 +132,21 @@ func (p *publisher) answer(ctx context.Context, a answers, count int64) error {
 }
 
 func (p *publisher) response(a answers, n int64) (stream.Record, error) {
+	resp := a.response(n)
+	value, err := p.responses.Append(nil, &resp)
+	return stream.Record{Topic: schemas.TopicResponses, Partition: stream.AnyPartition, Key: []byte(resp.CallID), Value: value}, err
+}
+
+// response is the n-th answer.
+func (a answers) response(n int64) schemas.ResponseReceived {
 	callID := fmt.Sprintf("bench-%s-%d", a.name, n%answerCalls)
 	slot := marketStart().Add(time.Duration(n/answerCalls) * time.Second)
 	poll := schemas.PollID(callID, slot, schemas.OriginSchedule)
-	value, err := p.responses.Append(nil, &schemas.ResponseReceived{
+	return schemas.ResponseReceived{
 		ResponseID: schemas.ResponseID(poll, 1), PollID: poll, CorrelationID: schemas.DeriveID("bench", callID, fmt.Sprint(n)),
 		CallID: callID, CallVersion: callVersion, Provider: "bench", Attempt: 1, Slot: slot, RequestedAt: slot, FetchedAt: slot.Add(200 * time.Millisecond),
 		Method: "GET", URL: "https://bench.example.com/ticker", Status: 200, Headers: map[string]string{"content-type": "application/json"}, Body: []byte(a.body(n)),
-	})
-	return stream.Record{Topic: schemas.TopicResponses, Partition: stream.AnyPartition, Key: []byte(callID), Value: value}, err
+	}
 }
 
 // normalizer measures answers with one price, then answers with 500.

@@ -26,7 +26,7 @@ func (b *lakeBench) ceiling(ctx context.Context) error {
 			if _, err := b.sql.query(ctx, "TRUNCATE TABLE prices SYNC"); err != nil {
 				return err
 			}
-			before := b.others()
+			before := b.servers.used()
 			took, err := b.insertReady(ctx, blocks, connections)
 			if err != nil {
 				return err

@@ -88,7 +88,7 @@ func (b *lakeBench) engineRun(ctx context.Context, s engineSetting, rows int64) 
 	if _, err := b.sql.query(ctx, b.engineTable(s), s.sessions...); err != nil {
 		return run, err
 	}
-	before, start := b.others(), time.Now()
+	before, start := b.servers.used(), time.Now()
 	if _, err := b.sql.query(ctx, engineView); err != nil {
 		return run, err
 	}

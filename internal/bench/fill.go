@@ -120,6 +120,13 @@ func (w *priceWriter) add(p *schemas.Price) (err error) {
 	return nil
 }
 
+// addBytes appends a record that is none of the product's.
+func (w *priceWriter) addBytes(key, value []byte) {
+	w.arena = append(w.arena, value...)
+	w.ends = append(w.ends, len(w.arena))
+	w.records = append(w.records, stream.Record{Topic: w.topic, Partition: stream.AnyPartition, Key: key})
+}
+
 // publish sends what was added, and returns its bytes once it is acknowledged.
 func (w *priceWriter) publish(ctx context.Context) (bytes int64, err error) {
 	from := 0

@@ -118,7 +118,7 @@ func (b *lakeBench) sinkRun(ctx context.Context, number int, env ...string) (run
 			return run, fmt.Errorf("making a folder for profiles: %w", err)
 		}
 	}
-	before, start := b.others(), time.Now()
+	before, start := b.servers.used(), time.Now()
 	role, err := b.servers.StartRole("lake", b.Partitions, append(env, childProfileEnv+"="+profile)...)
 	if err != nil {
 		return run, err
@@ -133,13 +133,15 @@ func (b *lakeBench) sinkRun(ctx context.Context, number int, env ...string) (run
 	return run, errors.Join(err, role.Stop())
 }
 
-// others is what the servers have used so far, as well as it can be told: it
+// used is what the servers have used so far, as well as it can be told: it
 // explains a rate and is no part of it.
-func (b *lakeBench) others() (o Others) {
-	if u, err := usageOf(b.servers.ClickHouse.Pid()); err == nil {
-		o.ClickHouse = u.CPU
+func (s *Servers) used() (o Others) {
+	if s.ClickHouse != nil {
+		if u, err := usageOf(s.ClickHouse.Pid()); err == nil {
+			o.ClickHouse = u.CPU
+		}
 	}
-	if u, err := b.servers.broker.Usage(); err == nil {
+	if u, err := s.broker.Usage(); err == nil {
 		o.Broker = u.CPU
 	}
 	return o
@@ -147,7 +149,7 @@ func (b *lakeBench) others() (o Others) {
 
 // finished makes the result of a drain that took so long.
 func (b *lakeBench) finished(ctx context.Context, took time.Duration, before Others) (Run, error) {
-	after := b.others()
+	after := b.servers.used()
 	run := Run{Rows: b.Rows, Bytes: b.report.Bytes, Took: took,
 		Others: Others{ClickHouse: after.ClickHouse - before.ClickHouse, Broker: after.Broker - before.Broker}}
 	unique, err := b.sql.number(ctx, "SELECT uniqExact(_partition, _offset) FROM prices")

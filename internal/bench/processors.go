@@ -123,7 +123,7 @@ func (b *processorBench) drain(ctx context.Context, role, topic string, events i
 		return d, err
 	}
 	d.Events = events
-	if err = b.settled(ctx, "pricelake."+role, topic, p); err == nil {
+	if err = settled(ctx, b.admin, "pricelake."+role, topic, p); err == nil {
 		d.Took = time.Since(start)
 		d.Usage, err = p.Usage()
 	}
@@ -131,11 +131,11 @@ func (b *processorBench) drain(ctx context.Context, role, topic string, events i
 }
 
 // settled waits until the group has committed the end of a topic.
-func (b *processorBench) settled(ctx context.Context, group, topic string, p *Process) error {
+func settled(ctx context.Context, admin *kafka.Admin, group, topic string, p *Process) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		positions, err := b.admin.Positions(ctx, group, topic)
+		positions, err := admin.Positions(ctx, group, topic)
 		if err != nil {
 			return err
 		}
@@ -152,21 +152,30 @@ func (b *processorBench) settled(ctx context.Context, group, topic string, p *Pr
 	}
 }
 
-// count returns the committed records of a topic, read by a client that is no
-// member of any group.
+// count returns the committed records of a topic.
 func (b *processorBench) count(ctx context.Context, topic string) (n int64, err error) {
-	log, err := kafka.NewLog(b.servers.kafkaConfig())
+	err = b.servers.each(ctx, topic, func(stream.Record) error { n++; return nil })
+	return n, err
+}
+
+// each calls do with the committed records of a topic, read by a client that is no
+// member of any group.
+func (s *Servers) each(ctx context.Context, topic string, do func(stream.Record) error) error {
+	log, err := kafka.NewLog(s.kafkaConfig())
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer log.Close()
-	for p := range b.Partitions {
-		tp := stream.TopicPartition{Topic: topic, Partition: int32(p)}
-		if _, err := log.ReadCommitted(ctx, tp, 0, func(stream.Record) error { n++; return nil }); err != nil {
-			return 0, err
+	_, partitions, err := log.Describe(ctx, topic)
+	if err != nil {
+		return err
+	}
+	for p := range partitions {
+		if _, err := log.ReadCommitted(ctx, stream.TopicPartition{Topic: topic, Partition: p}, 0, do); err != nil {
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // profileOf is the folder of a profile of the first run.

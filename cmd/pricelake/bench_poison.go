@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pricelake/pricelake/internal/bench"
+)
+
+func (c *cli) benchPoisonCommand() *cobra.Command {
+	o := bench.PoisonOptions{}
+	keep, share := "", ""
+	cmd := &cobra.Command{
+		Use:   "poison",
+		Short: "Measure what bad records cost the good ones",
+		Long: `Has normalizer, deduplicator and lake work off good records with bad ones among
+them and without, in pairs of runs that take turns, each role in a process of its
+own, and says how much of their throughput the good ones keep. For each kind of bad
+record: bytes that are no record, a schema that does not exist or is another, a
+broken answer, a price without value, a row that a constraint of ClickHouse
+forbids. Every bad record has to become one dead letter or one rejected price with
+its reason; another count is an error.
+
+Records a second depend on what else the machine does; CPU time of the role, and of
+role, broker and ClickHouse together, does so less. The noise is how far apart runs
+without any bad record were. Every run begins with nothing.`,
+		Args: cobra.NoArgs,
+		Example: examples("pricelake bench poison", "pricelake bench poison --only lake/refused --share 5% --pairs 7",
+			"pricelake bench poison --only normalizer,deduplicator --rows 300000 --json"),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Share, err = parseShare(share); err != nil {
+				return usageError{err}
+			}
+			return c.benchPoison(cmd.Context(), o, keep)
+		},
+	}
+	f := cmd.Flags()
+	f.Int64Var(&o.Rows, "rows", 500_000, "good records in each run")
+	f.StringVar(&share, "share", "1%", "of all records that are bad, at most 50%")
+	f.IntVar(&o.Pairs, "pairs", 3, "pairs of runs of each kind; medians are reported")
+	f.IntVar(&o.Partitions, "partitions", 3, "partitions of the topics")
+	f.StringSliceVar(&o.Only, "only", nil, "what to measure: roles (normalizer, deduplicator, lake), or role/kind as the table names them")
+	f.StringVar(&keep, "keep", "", "folder that keeps the data of every run, to count again; empty or new")
+	return cmd
+}
+
+// parseShare reads a part of all, as 1% or 0.01.
+func parseShare(text string) (float64, error) {
+	number, percent := strings.CutSuffix(text, "%")
+	share, err := strconv.ParseFloat(number, 64)
+	if percent {
+		share /= 100
+	}
+	if err != nil || share <= 0 || share > 0.5 {
+		return 0, fmt.Errorf("--share %q: write a part of all records, such as 1%%, at most 50%%", text)
+	}
+	return share, nil
+}
+
+func (c *cli) benchPoison(ctx context.Context, o bench.PoisonOptions, keep string) (err error) {
+	if o.Rows < 1 || o.Pairs < 1 || o.Partitions < 1 {
+		return usageError{errors.New("rows, pairs and partitions must be 1 or more")}
+	}
+	kinds, ofLake := bench.PoisonClasses(), len(o.Only) == 0
+	for _, name := range o.Only {
+		known := slices.ContainsFunc(kinds, func(kind string) bool { return kind == name || strings.HasPrefix(kind, name+"/") })
+		if !known {
+			return usageError{fmt.Errorf("--only %q: there are %s", name, strings.Join(kinds, ", "))}
+		}
+		ofLake = ofLake || strings.HasPrefix(name, "lake")
+	}
+	var done func() error
+	if o.Servers, done, err = c.benchServers(keep); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	if ofLake {
+		engine, err := c.locateEngine(ctx)
+		if err != nil {
+			return err
+		}
+		o.Servers.Engine = &engine
+	}
+	o.Keep = keep != ""
+	o.Progress = func(format string, args ...any) { fmt.Fprintf(c.stderr, format+"\n", args...) }
+	report, err := bench.Poison(ctx, o)
+	if err != nil {
+		return err
+	}
+	if c.flags.json {
+		return c.out.value(report)
+	}
+	rows := make([][]string, 0, len(report.Classes))
+	part := func(kept, noise float64) string { return fmt.Sprintf("%.1f %% (%.1f)", 100*kept, 100*noise) }
+	for _, k := range report.Classes {
+		rows = append(rows, []string{k.Role + "/" + k.Class, k.Text, strconv.FormatInt(k.Bad, 10), k.Becomes + ", " + k.Reason,
+			part(k.Kept, k.Noise), part(k.KeptCPU, k.NoiseCPU), part(k.KeptAllCPU, k.NoiseAll)})
+	}
+	c.out.table([]string{"kind", "", "bad", "each is a", "kept of records/s (noise)", "of records per CPU second of the role", "of role and servers"}, rows)
+	return nil
+}
