@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,10 +16,12 @@ import (
 // something else before it has come there is told again when it is started anew:
 // whether it comes there depends on what it owns.
 type armory struct {
-	dir string // of the logs in which processes note what they passed, one each
+	dir  string // of the logs in which processes note what they passed, one each
+	data string // has the folders of the processes
 
 	mu     sync.Mutex
 	orders map[string][]*order // by process
+	wiped  map[string]bool     // processes whose disk is lost when they start
 }
 
 // order is to end at a point.
@@ -28,7 +31,16 @@ type order struct {
 	told  bool // to a process
 }
 
-func newArmory(dir string) *armory { return &armory{dir: dir, orders: map[string][]*order{}} }
+func newArmory(logs, data string) *armory {
+	return &armory{dir: logs, data: data, orders: map[string][]*order{}, wiped: map[string]bool{}}
+}
+
+// wipe has a deduplicator lose its disk before its next start.
+func (a *armory) wipe(process string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wiped[process] = true
+}
 
 // arm orders a process to end at each of the points, one after the other, from
 // its next start on.
@@ -56,7 +68,12 @@ func (a *armory) env(process string) []string {
 			nth = 1
 		}
 		armed[o.point], o.told = true, true
+		a.wiped[process] = a.wiped[process] || o.point == failpoint.DedupeRestored
 		texts = append(texts, fmt.Sprintf("%s=%s@%d", o.point, failpoint.Kill, nth))
+	}
+	if a.wiped[process] {
+		delete(a.wiped, process)
+		_ = os.RemoveAll(filepath.Join(a.data, process, "deduplicator")) // what is left of it is a disk that was not lost
 	}
 	if len(texts) == 0 {
 		return nil
@@ -96,6 +113,25 @@ func (a *armory) waiting() (processes []string, err error) {
 		}
 	}
 	return processes, nil
+}
+
+// lacking are the points at which processes are to end and none has yet.
+func (a *armory) lacking() (points []failpoint.Point) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all, err := a.read()
+	if err != nil {
+		return nil // the table at the end will say so too
+	}
+	for _, orders := range a.orders {
+		for _, o := range orders {
+			if all[o.point].Fired == 0 && !slices.Contains(points, o.point) {
+				points = append(points, o.point)
+			}
+		}
+	}
+	slices.Sort(points)
+	return points
 }
 
 // log is where a process writes which failpoints it passed.

@@ -14,7 +14,7 @@ import (
 // A process is told to end at a point until it has, as often as was ordered, and
 // no other process instead of it.
 func TestArmory(t *testing.T) {
-	a := newArmory(t.TempDir())
+	a := newArmory(t.TempDir(), t.TempDir())
 	told := func(process string, want ...string) {
 		t.Helper()
 		got := a.env(process)

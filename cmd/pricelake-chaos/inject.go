@@ -5,9 +5,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pricelake/pricelake/cmd/pricelake-chaos/count"
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/fault"
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/market"
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/proc"
+	"github.com/pricelake/pricelake/internal/failpoint"
 )
 
 // injector does what a plan says.
@@ -16,6 +18,10 @@ type injector struct {
 	kafka      *fault.Kafka
 	clickHouse *fault.Proxy
 	api        *market.Server
+	feed       *market.Feed
+	log        *count.Kafka
+	lake       *count.ClickHouse
+	heads      *heads
 	screen     *screen
 	disks      *disks
 	armory     *armory
@@ -72,6 +78,13 @@ func (in *injector) do(ctx context.Context, step fault.Step) {
 		in.kills++
 		in.armory.arm(step.Target, step.Points, step.Nth)
 		in.kill(ctx, p.Kill)
+		in.provoke(ctx, in.armory.lacking())
+	case fault.Wipe:
+		in.provoke(ctx, []failpoint.Point{failpoint.DedupeRestored})
+		in.armory.wipe(step.Target)
+		in.kill(ctx, p.Kill)
+	case fault.Burn:
+		in.burn(ctx)
 	case fault.KillAll:
 		in.kills++
 		for _, p := range in.processes {

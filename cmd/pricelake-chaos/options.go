@@ -102,7 +102,7 @@ func (o *options) flags(f *flag.FlagSet) {
 	f.Uint64Var(&o.seed, "seed", 0, "of the plan and the market; 0 draws one")
 	f.DurationVar(&o.gap, "gap", 4*time.Second, "mean time between two kills")
 	f.Float64Var(&o.others, "others", 0.7, "other faults for each kill, on average")
-	list(&o.kinds, "kinds", "kinds of other faults, separated by commas: kill-all, freeze, slow, reset, stall, lose, trouble, full (default: all; full needs --disk)")
+	list(&o.kinds, "kinds", "kinds of other faults, separated by commas: kill-all, freeze, slow, reset, stall, lose, trouble, wipe, burn, full (default: all; full needs --disk)")
 	f.IntVar(&o.replicas, "replicas", 2, "processes of each role")
 	f.IntVar(&o.partitions, "partitions", 3, "of each topic")
 	f.DurationVar(&o.session, "session", 3*time.Second, "session timeout of consumer groups; they are frozen for up to twice as long")
@@ -111,7 +111,7 @@ func (o *options) flags(f *flag.FlagSet) {
 	f.DurationVar(&o.drain, "drain", 2*time.Minute, "time in which everything has to be worked off after the last fault")
 	f.Int64Var(&o.maxRSS, "max-rss", 512, "MiB that a role may hold in memory")
 	list(&o.waive, "waive", "invariants whose checks may fail, such as O6: they are made and shown, and do not count")
-	list(&o.failpoints, "failpoints", "failpoints at which processes end themselves, taken in turns by every other kill: names, all, none, or common (those that need nothing to go wrong before); one that had its turn and ended no process fails the run (default common)")
+	list(&o.failpoints, "failpoints", "failpoints at which processes end themselves, taken in turns by every other kill: names, all, none, or common (those that need nothing to go wrong before, or for which it is brought about); one that had its turn and ended no process fails the run (default common)")
 	f.IntVar(&o.zombies, "zombies", 0, "how often a process of poller, normalizer, deduplicator and lake is frozen for twice the session timeout, each")
 	f.BoolVar(&o.json, "json", false, "print JSON, one object a line; the last one is the verdict")
 	f.BoolVar(&o.plan, "plan", false, "print the plan of the seed and do nothing")
@@ -157,7 +157,7 @@ func (o *options) complete() error {
 	bad((o.clickHouse == "") == (o.clickHouseHTTP == ""), "--clickhouse and --clickhouse-http belong together")
 	for _, k := range o.kinds {
 		switch fault.Kind(k) {
-		case fault.KillAll, fault.Freeze, fault.Slow, fault.Full, fault.Reset, fault.Stall, fault.Lose, fault.Trouble:
+		case fault.KillAll, fault.Freeze, fault.Slow, fault.Full, fault.Reset, fault.Stall, fault.Lose, fault.Trouble, fault.Wipe, fault.Burn:
 		default:
 			errs = append(errs, fmt.Errorf("--kinds: %q is none", k))
 		}
@@ -236,7 +236,7 @@ func (o *options) points() []failpoint.Description {
 	var use []failpoint.Description
 	for _, d := range failpoint.Points() {
 		asked := slices.Contains(o.failpoints, string(d.Point)) || slices.Contains(o.failpoints, allPoints) ||
-			slices.Contains(o.failpoints, commonPoints) && !d.Rare
+			slices.Contains(o.failpoints, commonPoints) && (!d.Rare || slices.Contains(provoked(), d.Point))
 		if asked && len(d.Roles) > 0 {
 			use = append(use, d)
 		}

@@ -79,6 +79,7 @@ const (
 // the next time, who then come back and want their share.
 func (t *rig) lastChances(ctx context.Context) error {
 	for round := range chances {
+		t.injector.provoke(ctx, t.armory.lacking())
 		limit, cancel := context.WithTimeout(ctx, chance)
 		var waiting []string
 		var err error
@@ -88,6 +89,7 @@ func (t *rig) lastChances(ctx context.Context) error {
 		})
 		cancel()
 		if done {
+			t.injector.wg.Wait()
 			return err
 		}
 		if round%2 == 1 {

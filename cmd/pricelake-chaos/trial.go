@@ -22,6 +22,9 @@ import (
 const (
 	symbolsPerCall = 8
 	tradesPerPage  = 250
+	// refusedPage: every so manieth page of a call has a trade whose row the lake
+	// refuses.
+	refusedPage = 4
 )
 
 // ledgerFile is the API's ledger in the folder of a run.
@@ -127,7 +130,7 @@ func (t *rig) start(ctx context.Context) (err error) {
 	t.inBackground(background, t.kafka.Run)
 	t.inBackground(background, t.clickHouse.Run)
 
-	world := market.World{Seed: t.o.seed, Calls: t.o.calls, Symbols: symbolsPerCall, Page: tradesPerPage}
+	world := market.World{Seed: t.o.seed, Calls: t.o.calls, Symbols: symbolsPerCall, Page: tradesPerPage, Refuse: refusedPage}
 	t.feed = market.NewFeed(world, t.o.events, time.Now)
 	t.api = market.NewServer(t.feed, time.Now)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -144,15 +147,22 @@ func (t *rig) start(ctx context.Context) (err error) {
 	if err := setUp(ctx, t.o, t.servers, file); err != nil {
 		return err
 	}
+	lake := t.servers.lake()
+	for _, rule := range market.Rules() {
+		if err := lake.Exec(ctx, rule); err != nil {
+			return fmt.Errorf("making rules that rows break: %w", err)
+		}
+	}
 	t.screen.step("starting the roles")
-	t.armory = newArmory(filepath.Join(t.dir, "logs"))
+	t.armory = newArmory(filepath.Join(t.dir, "logs"), t.dir)
 	if t.roles, err = startRoles(ctx, t.o, t.servers, t.armory, t.kafka.Addr(), t.clickHouse.Addr()); err != nil {
 		return err
 	}
 	t.watcher = newWatcher(count.NewKafka(t.servers.kafka), count.NewRegistry(t.servers.registry), t.feed, t.roles)
 	t.inBackground(background, func(ctx context.Context) error { t.watcher.run(ctx); return nil })
+	log := count.NewKafka(t.servers.kafka)
 	t.injector = &injector{processes: t.processes(), kafka: t.kafka, clickHouse: t.clickHouse, api: t.api, screen: t.screen, disks: t.disks,
-		armory: t.armory, session: t.o.session}
+		armory: t.armory, session: t.o.session, feed: t.feed, log: log, lake: lake, heads: &heads{kafka: log, dir: t.dir}}
 	return nil
 }
 
@@ -226,7 +236,11 @@ func (t *rig) execute(ctx context.Context) (*count.Report, error) {
 	if err := ledger.WriteFile(filepath.Join(t.dir, ledgerFile)); err != nil {
 		return nil, err
 	}
-	return report, theOracle(ledger, t.servers, t.screen).Count(ctx, report)
+	oracle, err := theOracle(ledger, t.servers, t.screen, t.dir)
+	if err != nil {
+		return nil, err
+	}
+	return report, oracle.Count(ctx, report)
 }
 
 // saved is the share of the trades that comes while faults go on: the rest is for
@@ -295,12 +309,20 @@ func (t *rig) await(ctx context.Context, done func() bool) bool {
 	return true
 }
 
-// theOracle counts on the servers of a run.
-func theOracle(ledger *market.Ledger, s *servers, screen *screen) *count.Oracle {
-	return &count.Oracle{
-		Ledger: ledger, Topics: count.NewKafka(s.kafka), Decoder: count.NewRegistry(s.registry), Step: screen.step,
-		Lake: &count.ClickHouse{URL: s.http, User: s.account.User, Password: s.account.Password, Database: database, Client: http.DefaultClient},
+// theOracle counts on the servers of a run and what it has kept in its folder.
+func theOracle(ledger *market.Ledger, s *servers, screen *screen, dir string) (*count.Oracle, error) {
+	heads, err := count.ReadHeads(filepath.Join(dir, headsFile))
+	if err != nil {
+		return nil, err
 	}
+	topics := count.NewKafka(s.kafka)
+	topics.Heads = heads
+	return &count.Oracle{Ledger: ledger, Topics: topics, Decoder: count.NewRegistry(s.registry), Step: screen.step, Lake: s.lake()}, nil
+}
+
+// lake is ClickHouse as it can be asked without any of the product.
+func (s *servers) lake() *count.ClickHouse {
+	return &count.ClickHouse{URL: s.http, User: s.account.User, Password: s.account.Password, Database: database, Client: http.DefaultClient}
 }
 
 // database is the lake's.
@@ -320,7 +342,11 @@ func recount(ctx context.Context, o *options, s *screen) error {
 	}
 	defer servers.stop()
 	report := &count.Report{}
-	if err := theOracle(ledger, servers, s).Count(ctx, report); err != nil {
+	oracle, err := theOracle(ledger, servers, s, o.recount)
+	if err != nil {
+		return err
+	}
+	if err := oracle.Count(ctx, report); err != nil {
 		return err
 	}
 	report.Waive(o.waive)

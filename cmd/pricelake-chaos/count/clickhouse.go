@@ -23,10 +23,19 @@ const maxLine = 1 << 20
 
 // Query runs a statement and calls each for every row, split into its columns as
 // TabSeparated shows them.
-func (c *ClickHouse) Query(ctx context.Context, statement string, each func([]string) error) (err error) {
+func (c *ClickHouse) Query(ctx context.Context, statement string, each func([]string) error) error {
+	return c.send(ctx, statement+" FORMAT TabSeparated", each)
+}
+
+// Exec runs a statement without an answer.
+func (c *ClickHouse) Exec(ctx context.Context, statement string) error {
+	return c.send(ctx, statement, func([]string) error { return nil })
+}
+
+func (c *ClickHouse) send(ctx context.Context, statement string, each func([]string) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL+"/?wait_end_of_query=1&database="+c.Database, strings.NewReader(statement+" FORMAT TabSeparated"))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL+"/?wait_end_of_query=1&database="+c.Database, strings.NewReader(statement))
 	if err != nil {
 		return fmt.Errorf("asking ClickHouse: %w", err)
 	}

@@ -34,9 +34,11 @@ func groups() map[string][]string {
 	}
 }
 
-// Kafka reads topics and committed offsets.
+// Kafka reads topics and committed offsets, and deletes the beginning of a topic.
 type Kafka struct {
 	seeds []string
+	// Heads, if any, are read before what there still is.
+	Heads *Heads
 }
 
 // NewKafka returns a reader. It connects to nothing.
@@ -70,6 +72,9 @@ func (k *Kafka) Read(ctx context.Context, topic string, each func(*kgo.Record) e
 	defer cl.Close()
 	left, err := spans(ctx, kadm.NewClient(cl), topic)
 	if err != nil {
+		return err
+	}
+	if err := k.Heads.each(topic, left, each); err != nil {
 		return err
 	}
 	from := map[int32]kgo.Offset{}

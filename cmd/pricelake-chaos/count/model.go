@@ -78,9 +78,11 @@ type model struct {
 	world market.World
 	state []map[int][]state // by call, page, and place on the page
 
-	observed, prices tallies
-	repeats, rejects uint64
-	// collect, if set, is given every row of prices.
+	// observed and prices are the records of the topics, rows those of prices that
+	// the lake takes.
+	observed, prices, rows tallies
+	repeats, rejects       uint64
+	// collect, if set, is given every row that the lake takes.
 	collect func(row)
 	buf     []byte
 	names   [][]string // instruments by call and symbol
@@ -93,7 +95,7 @@ type state struct {
 }
 
 func newModel(w market.World) *model {
-	m := &model{world: w, observed: tallies{}, prices: tallies{}, state: make([]map[int][]state, w.Calls), names: make([][]string, w.Calls)}
+	m := &model{world: w, observed: tallies{}, prices: tallies{}, rows: tallies{}, state: make([]map[int][]state, w.Calls), names: make([][]string, w.Calls)}
 	for c := range m.state {
 		m.state[c] = map[int][]state{}
 		for s := range w.Symbols {
@@ -140,6 +142,10 @@ func (m *model) item(it market.Item) {
 	s.version = int8(it.Version)
 	r.revision = int64(s.revision)
 	m.buf = m.prices.of(r.instrument).add(r, m.buf)
+	if it.Refusal != market.Taken {
+		return
+	}
+	m.buf = m.rows.of(r.instrument).add(r, m.buf)
 	if m.collect != nil {
 		m.collect(r)
 	}

@@ -74,11 +74,18 @@ type counting struct {
 
 	inTopic  map[string]uint64 // records by topic
 	lineage  map[lineageKey]*tally
+	refused  map[origin]uint64 // hashes of records whose rows the lake refuses
 	rejected map[string]uint64 // expected rejects by response
 }
 
 // recorded is an answer by its name.
 type recorded struct{ call, number int }
+
+// origin is where a record of prices.v1 was.
+type origin struct {
+	partition int32
+	offset    int64
+}
 
 type lineageKey struct {
 	topic     string
@@ -193,9 +200,13 @@ func (c *counting) observed(ctx context.Context) error {
 
 // prices compares the deduplicator's output with the model.
 func (c *counting) prices(ctx context.Context) error {
-	c.lineage = map[lineageKey]*tally{}
+	c.lineage, c.refused = map[lineageKey]*tally{}, map[origin]uint64{}
 	var buf []byte
 	have, err := c.readPrices(ctx, topicPrices, func(rec *kgo.Record, f Fields, r row) {
+		if market.RefusedSize(r.size) {
+			c.refused[origin{rec.Partition, rec.Offset}] = xxhash.Sum64(rec.Value)
+			return
+		}
 		key := lineageKey{topicPrices, rec.Partition}
 		t := c.lineage[key]
 		if t == nil {

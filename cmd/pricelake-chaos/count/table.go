@@ -12,13 +12,14 @@ import (
 
 const ofChaos = " WHERE provider = '" + market.Provider + "'"
 
-// table compares the rows of the lake with the model and with prices.v1.
+// table compares the rows of the lake with the model and with prices.v1, without
+// those that the lake refuses.
 func (c *counting) table(ctx context.Context) error {
 	have, err := c.tableTallies(ctx)
 	if err != nil {
 		return err
 	}
-	want := c.model.prices
+	want := c.model.rows
 	all, must := have.total(), want.total()
 	c.report.Rows, c.report.Want = all.rows, must.rows
 	c.report.Repeats, c.report.Rejects = c.model.repeats, c.model.rejects

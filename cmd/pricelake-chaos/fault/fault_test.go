@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func testOptions(seed uint64) Options {
 	return Options{Seed: seed, Kills: 200, Gap: time.Second, Others: 0.7, Session: 3 * time.Second, Proxied: []string{Broker, ClickHouse},
-		Processes: []Process{{"poller-1", "poller", 6, true}, {"poller-2", "poller", 6, true}, {Broker, "", 12, true}, {Registry, "", 3, false}}}
+		Processes: []Process{{"poller-1", "poller", 6, true}, {"poller-2", "poller", 6, true}, {"deduplicator-1", "deduplicator", 6, true}, {Broker, "", 12, true}, {Registry, "", 3, false}}}
 }
 
 func TestPlanIsRepeatable(t *testing.T) {
@@ -56,11 +56,14 @@ func TestPlanHasEverything(t *testing.T) {
 		if s.Kind == Freeze && s.Target == Registry {
 			t.Fatal("the registry is frozen")
 		}
+		if s.Kind == Wipe && s.Target != "deduplicator-1" || s.Kind == Burn && s.Target != ClickHouse {
+			t.Fatalf("%s of %s", s.Kind, s.Target)
+		}
 		if s.Kind == Lose && s.Times == 0 {
 			t.Fatalf("nothing is lost: %+v", s)
 		}
 	}
-	if kills != 200 || len(kinds) != 8 || len(targets) != 4 || last != Length(steps) {
+	if kills != 200 || len(kinds) != 10 || len(targets) != 5 || last != Length(steps) {
 		t.Fatalf("%d kills, kinds %v, targets %v", kills, kinds, targets)
 	}
 	if mean := last / 200; mean < 800*time.Millisecond || mean > 1200*time.Millisecond {

@@ -28,6 +28,10 @@ const (
 	Trouble   Kind = "trouble" // the API misbehaves
 	Slow      Kind = "slow"    // a server runs a tenth of the time
 	Full      Kind = "full"    // the disk of a server is full
+	// Wipe is SIGKILL to a deduplicator, whose disk is empty when it comes back.
+	Wipe Kind = "wipe"
+	// Burn uses up the names of INSERTs that are about to be made.
+	Burn Kind = "burn"
 )
 
 // Targets that are no role.
@@ -241,13 +245,17 @@ func (p *planner) uses(k Kind) bool { return len(p.Kinds) == 0 || slices.Contain
 // draw.
 func (p *planner) other() Step {
 	var may []Kind
-	for _, k := range []Kind{Freeze, Reset, Stall, Lose, Trouble, Slow, Full} {
+	for _, k := range []Kind{Freeze, Reset, Stall, Lose, Trouble, Slow, Full, Wipe, Burn} {
 		possible := true
 		switch k {
 		case Reset, Stall, Lose:
 			possible = len(p.Proxied) > 0
 		case Full:
 			possible = len(p.Disks) > 0
+		case Wipe:
+			possible = slices.ContainsFunc(p.Processes, isDeduplicator)
+		case Burn:
+			possible = slices.Contains(p.Proxied, ClickHouse)
 		}
 		if possible && p.uses(k) {
 			may = append(may, k)
@@ -271,6 +279,10 @@ func (p *planner) other() Step {
 		s.Target, s.For = p.server(), p.between(100*time.Millisecond, p.Session)
 	case Reset:
 		s.Target = p.server()
+	case Wipe:
+		s.Target = p.choose(isDeduplicator)
+	case Burn:
+		s.Target = ClickHouse
 	case Lose:
 		s.Target = p.server()
 		s.Times = 1 + p.rng.IntN(2)
@@ -286,6 +298,8 @@ func (p *planner) other() Step {
 	}
 	return s
 }
+
+func isDeduplicator(p Process) bool { return p.Role == "deduplicator" }
 
 func (p *planner) server() string { return p.Proxied[p.rng.IntN(len(p.Proxied))] }
 

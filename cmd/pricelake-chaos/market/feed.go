@@ -18,6 +18,7 @@ type Feed struct {
 	rng    *rand.Rand
 	pages  int // to be released in all
 	target int // released so far
+	refuse int // answers that are to restate a refused trade
 	calls  []callFeed
 	stats  Stats
 }
@@ -98,6 +99,7 @@ func (f *Feed) Next(call int) Answer {
 	a := Answer{Call: call, Number: len(c.answers)}
 	a.Parts = f.again(c, a.Parts)
 	a.Parts = f.fresh(call, c, a.Parts)
+	a.Parts = f.refused(call, c, a.Parts)
 	a.Parts = f.onPurpose(c, a.Parts)
 	now := f.now()
 	for _, p := range a.Parts {
@@ -171,12 +173,7 @@ func (f *Feed) onPurpose(c *callFeed, parts []Part) []Part {
 		return parts
 	}
 	page := f.rng.IntN(len(c.latest))
-	for v := range c.latest[page] + 1 {
-		if _, waits := c.waiting[version{page, v}]; waits {
-			return parts
-		}
-	}
-	if contains(parts, Part{Page: page}) {
+	if c.waits(page) || speaksOf(parts, page) {
 		return parts
 	}
 	switch roll := f.rng.IntN(repeatOneIn * restateOneIn); {

@@ -22,6 +22,9 @@ type World struct {
 	Calls   int    `json:"calls"`
 	Symbols int    `json:"symbols"` // of each call
 	Page    int    `json:"page"`    // trades on a page
+	// Refuse: every so manieth page of a call has a trade whose row the lake
+	// refuses; 0: none has.
+	Refuse int `json:"refuse,omitempty"`
 }
 
 // Trade names one trade of the market: its place on a page of a call.
@@ -42,6 +45,8 @@ type Item struct {
 	Micros      int64 // of the trade, since 1970
 	// Bad says that the API sends something that is no number for the price.
 	Bad bool
+	// Refusal says what the lake does with its row.
+	Refusal Refusal
 }
 
 // ID is the trade id as the API gives it.
@@ -73,10 +78,19 @@ const (
 // so that blocks of rows belong to several partitions of a table.
 func firstDay() time.Time { return time.Date(2026, time.January, 10, 0, 0, 0, 0, time.UTC) }
 
+// Months are those of the trades, as in 202601.
+func Months() (months []string) {
+	for at := firstDay(); at.Before(firstDay().Add(timeRange).AddDate(0, 1, 0)); at = at.AddDate(0, 1, 0) {
+		months = append(months, at.Format("200601"))
+	}
+	return months
+}
+
 // Item says what the API tells about a trade in one of its versions.
 func (w World) Item(t Trade, version int) Item {
 	fixed := mix(w.Seed, uint64(t.Call), uint64(t.Page), uint64(t.Index))
 	said := mix(fixed, uint64(version)+1)
+	refusal := w.refusal(t)
 	return Item{
 		Trade:   t,
 		Version: version,
@@ -85,7 +99,8 @@ func (w World) Item(t Trade, version int) Item {
 		Bad:     mix(fixed, 11)%badOneIn == 0,
 		// Whole numbers of different versions differ.
 		Price: decimal(1+4*(said%20_000)+uint64(version%(maxVersion+1)), mix(said, 13)),
-		Size:  decimal(said>>40%50, mix(said, 17)|1),
+		Size:    decimal(said>>40%50+sizeRefused*uint64(refusal), mix(said, 17)|1),
+		Refusal: refusal,
 	}
 }
 
