@@ -22,6 +22,8 @@ var (
 	callDefinedSchema string
 	//go:embed dead_letter.avsc
 	deadLetterSchema string
+	//go:embed dead_letter_marked.avsc
+	deadLetterMarkedSchema string
 	//go:embed role_switched.avsc
 	roleSwitchedSchema string
 )
@@ -46,6 +48,7 @@ func Definitions() []Definition {
 		{TopicPrices, "Price", priceSchema},
 		{TopicRejected, "PriceRejected", priceRejectedSchema},
 		{TopicDeadLetters, "DeadLetter", deadLetterSchema},
+		{TopicDeadLetterMarks, "DeadLetterMarked", deadLetterMarkedSchema},
 		{TopicRoles, "RoleSwitched", roleSwitchedSchema},
 	}
 }

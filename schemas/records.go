@@ -146,6 +146,17 @@ type SlotScheduled struct {
 	Missed      int64     `avro:"missed" json:"missed"` // slots passed over since the one before
 }
 
+// DeadLetterMarked says that somebody decided that nothing more is to be done
+// about a dead letter, or took that back. Topic: deadletters.marks.v1, key
+// dead_letter_id, compacted. The letter stays where it is.
+type DeadLetterMarked struct {
+	DeadLetterID ID        `avro:"dead_letter_id" json:"dead_letter_id"`
+	Dropped      bool      `avro:"dropped" json:"dropped"`
+	Reason       string    `avro:"reason" json:"reason"`
+	MarkedBy     string    `avro:"marked_by" json:"marked_by"` // user@host
+	MarkedAt     time.Time `avro:"marked_at" json:"marked_at"`
+}
+
 // RoleSwitched says that a role was paused or resumed, in every process that
 // runs it. Topic: roles.v1, key role, compacted. A role without a record is not
 // paused.

@@ -31,7 +31,7 @@ func TestSchemasDescribeTheTypes(t *testing.T) {
 		"SlotScheduled": reflect.TypeFor[SlotScheduled](), "PollRequested": reflect.TypeFor[PollRequested](),
 		"PollFinished": reflect.TypeFor[PollFinished](), "ResponseReceived": reflect.TypeFor[ResponseReceived](),
 		"Price": reflect.TypeFor[Price](), "PriceRejected": reflect.TypeFor[PriceRejected](),
-		"DeadLetter": reflect.TypeFor[DeadLetter](), "RoleSwitched": reflect.TypeFor[RoleSwitched](),
+		"DeadLetter": reflect.TypeFor[DeadLetter](), "RoleSwitched": reflect.TypeFor[RoleSwitched](), "DeadLetterMarked": reflect.TypeFor[DeadLetterMarked](),
 	}
 	for _, d := range Definitions() {
 		t.Run(d.Topic, func(t *testing.T) {

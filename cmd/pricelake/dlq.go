@@ -12,8 +12,8 @@ import (
 )
 
 func (c *cli) dlqCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "dlq", Short: "Look at dead letters and replay them"}
-	cmd.AddCommand(c.dlqList(), c.dlqShow(), c.dlqReplay())
+	cmd := &cobra.Command{Use: "dlq", Short: "Look at dead letters, replay them or drop them"}
+	cmd.AddCommand(c.dlqList(), c.dlqShow(), c.dlqReplay(), c.dlqDrop())
 	return cmd
 }
 
@@ -21,9 +21,9 @@ func (c *cli) dlqList() *cobra.Command {
 	var filter app.DeadLetterFilter
 	cmd := &cobra.Command{
 		Use:   "ls",
-		Short: "List dead letters, the newest first",
+		Short: "List dead letters, the newest first, without those that were dropped",
 		Args:  cobra.NoArgs,
-		Example: examples("pricelake dlq ls", "pricelake dlq ls --role poller --limit 5",
+		Example: examples("pricelake dlq ls", "pricelake dlq ls --role poller --limit 5", "pricelake dlq ls --dropped",
 			"pricelake dlq ls --json | jq -r .dead_letter_id"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if filter.Limit < 1 {
@@ -38,6 +38,10 @@ func (c *cli) dlqList() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			header := []string{"id", "failed at", "role", "reason", "call", "origin", "attempts", "error"}
+			if filter.Dropped {
+				header = append(header, "dropped by", "at", "because")
+			}
 			rows := make([][]string, len(letters))
 			for i, l := range letters {
 				if c.flags.json {
@@ -47,13 +51,17 @@ func (c *cli) dlqList() *cobra.Command {
 				}
 				rows[i] = []string{l.DeadLetterID.String(), l.FailedAt.Format("2006-01-02 15:04:05"), l.Role, l.Reason.String(), l.CallID,
 					fmt.Sprintf("%s[%d]@%d", l.OriginTopic, l.OriginPartition, l.OriginOffset), strconv.Itoa(int(l.Attempts)), l.Error}
+				if filter.Dropped {
+					rows[i] = append(rows[i], l.Mark.MarkedBy, l.Mark.MarkedAt.Format("2006-01-02 15:04:05"), l.Mark.Reason)
+				}
 			}
 			if !c.flags.json {
-				c.out.table([]string{"id", "failed at", "role", "reason", "call", "origin", "attempts", "error"}, rows)
+				c.out.table(header, rows)
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&filter.Dropped, "dropped", false, "those that were dropped, with who dropped them, when and why")
 	cmd.Flags().StringVar(&filter.Role, "role", "", "only of this role")
 	cmd.Flags().StringVar(&filter.CallID, "call", "", "only of this call")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 50, "at most so many")
@@ -95,7 +103,7 @@ func (c *cli) dlqReplay() *cobra.Command {
 		Long: `Appends the original record of each dead letter to the topic it came from, marked
 with the dead letter's id. A replayed poll asks the API again under a poll id
 made from that mark, so replaying one letter twice is one poll. The dead letter
-itself stays. Letters of the lake go to the partition they came from, each only
+itself stays. --all leaves out letters that were dropped. Letters of the lake go to the partition they came from, each only
 once: a second replay, or one after a replay that was killed, finds what was sent
 and leaves it out. --value sends other bytes than the original's: the record as it
 should have been, in the topic's own encoding.`,

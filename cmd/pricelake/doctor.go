@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 func (c *cli) doctorCommand() *cobra.Command {
 	var timeout time.Duration
+	var admin []string
 	cmd := &cobra.Command{
 		Use:   "doctor [ROLE…]",
 		Short: "Check everything the roles rely on against the live servers, and say what to mend",
@@ -26,6 +28,8 @@ nothing. Each finding is ok, warn (it works, and may not for long) or fail, and
 says what to do. The status is 0 when nothing failed, 3 otherwise.
 
 With a ROLE only what that role needs is looked at, and the role must be running.
+A role that runs and waits for something says what at its admin address: that of the
+configuration is asked, and those that --admin-addr names.
 Where no servers are configured, those of a running ` + "`pricelake up`" + ` are looked at.`,
 		Example: examples("pricelake doctor", "pricelake doctor lake",
 			`pricelake doctor --json | jq -r 'select(.verdict == "fail") | .remedy'`),
@@ -54,11 +58,25 @@ Where no servers are configured, those of a running ` + "`pricelake up`" + ` are
 				return err
 			}
 			defer a.Close()
-			return c.printDiagnosis(a.Doctor(cmd.Context(), app.DoctorOptions{Roles: roles, Timeout: timeout, Now: time.Now}))
+			return c.printDiagnosis(a.Doctor(cmd.Context(), app.DoctorOptions{Roles: roles, Timeout: timeout, Admin: c.adminAddrs(s, admin), Now: time.Now}))
 		},
 	}
+	cmd.Flags().StringSliceVar(&admin, "admin-addr", nil, "admin addresses of roles, host:port, beside that of the configuration")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long one check may take")
 	return cmd
+}
+
+// adminAddrs are where processes of roles say what they wait for: as the
+// configuration says, as a running `up` says, and as the flag says.
+func (c *cli) adminAddrs(s app.Settings, more []string) []string {
+	addrs := slices.Clone(more)
+	if addr, err := reachable(s.Config.Admin.Addr); err == nil {
+		addrs = append(addrs, addr)
+	}
+	if up, err := c.runningUp(); err == nil && up != nil && s.Embedded {
+		addrs = append(addrs, strings.TrimPrefix(up.Admin, "http://"))
+	}
+	return addrs
 }
 
 // printDiagnosis prints the findings: those with a remedy last, where they are

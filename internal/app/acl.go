@@ -45,9 +45,9 @@ func tools() []tool {
 		{"reader", "`status`, `verify`, `doctor`, `tail`, `catalog ls`, `dlq ls|show`", rights{
 			reads: TopicNames(), describes: TopicNames(), looksAt: watchedNames(), brokers: true,
 		}},
-		{"operator", "`dlq replay`, `quarantine`, `pause`, `resume`, `rebuild`", rights{
-			reads:         []string{schemas.TopicDeadLetters, schemas.TopicRoles, schemas.TopicPrices, schemas.TopicRejected, schemas.TopicPolls, schemas.TopicResponses, schemas.TopicInstruments, schemas.TopicCalls},
-			writes:        []string{schemas.TopicRequests, schemas.TopicResponses, schemas.TopicObserved, schemas.TopicRoles, schemas.TopicPrices, schemas.TopicRejected, schemas.TopicPolls},
+		{"operator", "`dlq replay|drop`, `quarantine`, `pause`, `resume`, `rebuild`", rights{
+			reads:         []string{schemas.TopicDeadLetters, schemas.TopicDeadLetterMarks, schemas.TopicRoles, schemas.TopicPrices, schemas.TopicRejected, schemas.TopicPolls, schemas.TopicResponses, schemas.TopicInstruments, schemas.TopicCalls},
+			writes:        []string{schemas.TopicRequests, schemas.TopicResponses, schemas.TopicObserved, schemas.TopicDeadLetterMarks, schemas.TopicRoles, schemas.TopicPrices, schemas.TopicRejected, schemas.TopicPolls},
 			joins:         lakeGroup, // whose offset `quarantine release` sets
 			elects:        rebuildGroup,
 			transactional: replayID,

@@ -22,7 +22,10 @@ const maxDeadLetters = 10_000
 type DeadLetterFilter struct {
 	Role   string
 	CallID string
-	Limit  int
+	// Dropped lists those that somebody has dropped, and no others. Without it
+	// they are left out.
+	Dropped bool
+	Limit   int
 }
 
 func (f DeadLetterFilter) matches(d *schemas.DeadLetter) bool {
@@ -32,17 +35,22 @@ func (f DeadLetterFilter) matches(d *schemas.DeadLetter) bool {
 // DeadLetters returns the newest dead letters that the filter leaves, the
 // newest first. It reads the topic: what it lists is there even when the lake
 // is not.
-func (a *App) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]schemas.DeadLetter, error) {
+func (a *App) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]ListedLetter, error) {
 	limit := f.Limit
 	if limit <= 0 || limit > maxDeadLetters {
 		limit = maxDeadLetters
 	}
-	var letters []schemas.DeadLetter
-	err := a.eachDeadLetter(ctx, func(d schemas.DeadLetter) error {
-		if !f.matches(&d) {
+	marks, err := a.deadLetterMarks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var letters []ListedLetter
+	err = a.eachDeadLetter(ctx, func(d schemas.DeadLetter) error {
+		l := ListedLetter{DeadLetter: d, Mark: marks[d.DeadLetterID]}
+		if !f.matches(&d) || l.dropped() != f.Dropped {
 			return nil
 		}
-		letters = append(letters, d)
+		letters = append(letters, l)
 		if len(letters) >= 2*limit {
 			letters = newest(letters, limit)
 		}
@@ -51,8 +59,8 @@ func (a *App) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]schemas.De
 	return newest(letters, limit), err
 }
 
-func newest(letters []schemas.DeadLetter, limit int) []schemas.DeadLetter {
-	slices.SortStableFunc(letters, func(x, y schemas.DeadLetter) int { return y.FailedAt.Compare(x.FailedAt) })
+func newest(letters []ListedLetter, limit int) []ListedLetter {
+	slices.SortStableFunc(letters, func(x, y ListedLetter) int { return y.FailedAt.Compare(x.FailedAt) })
 	return letters[:min(limit, len(letters))]
 }
 
@@ -100,7 +108,7 @@ func (a *App) eachDeadLetter(ctx context.Context, each func(schemas.DeadLetter) 
 
 // ShownDeadLetter is a dead letter with its original value decoded.
 type ShownDeadLetter struct {
-	schemas.DeadLetter
+	ListedLetter
 	Original json.RawMessage `json:"original"`
 }
 
@@ -108,12 +116,16 @@ var errFound = errors.New("found")
 
 // DeadLetter returns one dead letter.
 func (a *App) DeadLetter(ctx context.Context, id schemas.ID) (*ShownDeadLetter, error) {
+	marks, err := a.deadLetterMarks(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var shown *ShownDeadLetter
-	err := a.eachDeadLetter(ctx, func(d schemas.DeadLetter) error {
+	err = a.eachDeadLetter(ctx, func(d schemas.DeadLetter) error {
 		if d.DeadLetterID != id {
 			return nil
 		}
-		shown = &ShownDeadLetter{DeadLetter: d, Original: a.decodeJSON(ctx, d.Value)}
+		shown = &ShownDeadLetter{ListedLetter: ListedLetter{DeadLetter: d, Mark: marks[id]}, Original: a.decodeJSON(ctx, d.Value)}
 		return errFound
 	})
 	if shown != nil {

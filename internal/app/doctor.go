@@ -36,6 +36,8 @@ type Finding struct {
 	// Text is what was found, Remedy what to do about it.
 	Text   string `json:"text"`
 	Remedy string `json:"remedy,omitempty"`
+
+	idle string // the role that nobody seems to work for
 }
 
 // Diagnosis is everything that doctor found, in the order of the areas.
@@ -51,7 +53,10 @@ type DoctorOptions struct {
 	Roles []string
 	// Timeout of one check: a server that hangs does not hide the others.
 	Timeout time.Duration
-	Now     func() time.Time
+	// Admin are addresses, host:port, at which processes of roles say what they
+	// wait for.
+	Admin []string
+	Now   func() time.Time
 }
 
 // Doctor checks everything that the roles rely on against the live servers, in
@@ -93,6 +98,7 @@ const (
 )
 
 func (d *doctor) diagnosis() Diagnosis {
+	d.explain()
 	slices.SortStableFunc(d.findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(slices.Index(areas(), x.Area), slices.Index(areas(), y.Area)),
 			cmp.Compare(x.Check, y.Check), cmp.Compare(x.Subject, y.Subject))

@@ -199,6 +199,7 @@ func (d *doctor) replicas(ctx context.Context, q question, admin *kafka.Admin) e
 func (d *doctor) groups(ctx context.Context, q question, admin *kafka.Admin) error {
 	// A topic of switches that is not there is a finding of its own.
 	switched, _ := d.app.roleSwitches(ctx)
+	var reasons map[string]string // asked for once somebody is missing
 	for _, role := range PausableRoles() {
 		if !d.about(role) {
 			continue
@@ -216,15 +217,14 @@ func (d *doctor) groups(ctx context.Context, q question, admin *kafka.Admin) err
 			q.warn(group, "run `pricelake resume "+role+"` when the reason is gone", "%s, %s wait", text, plural(lag, "offset"))
 			continue
 		}
-		start := "start it: `pricelake run " + role + "`; if it runs, its log and /readyz say what it waits for"
-		switch {
-		case len(g.Members) > 0:
+		if len(g.Members) > 0 {
 			q.ok(group, "%s, %s behind", plural(len(g.Members), "member"), plural(lag, "offset"))
-		case slices.Contains(d.options.Roles, role):
-			q.fail(group, start, "nobody works for it, %s wait", plural(lag, "offset"))
-		default:
-			q.warn(group, start, "nobody works for it, %s wait", plural(lag, "offset"))
+			continue
 		}
+		if reasons == nil {
+			reasons = d.waiting(ctx)
+		}
+		d.add(d.idle(role, lag, reasons))
 	}
 	return nil
 }

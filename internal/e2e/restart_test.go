@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pricelake/pricelake/schemas"
 )
 
 // TestRestart stops everything with SIGTERM and starts it again: nothing is lost,
@@ -125,8 +127,8 @@ func schemaIDs(t *testing.T, u *up) string {
 		getJSON(t, u.Ready.Registry+"/subjects/"+s+"/versions/latest", &v)
 		fmt.Fprintf(&out, "%s=%d/%d ", s, v.ID, v.Version)
 	}
-	if len(subjects) != 11 {
-		t.Errorf("the registry has %d subjects, want one for each of the eleven topics", len(subjects))
+	if len(subjects) != len(schemas.Definitions()) {
+		t.Errorf("the registry has %d subjects, want one for each topic", len(subjects))
 	}
 	return out.String()
 }

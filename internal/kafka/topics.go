@@ -92,6 +92,8 @@ func Topics(p Profile) []Topic {
 		p.deleted(schemas.TopicPrices, p.Partitions, 90*day, 128<<20, "message.timestamp.type", "LogAppendTime"),
 		p.deleted(schemas.TopicRejected, p.Partitions, 30*day, 64<<20),
 		p.deleted(schemas.TopicDeadLetters, p.LowRatePartitions, 365*day, 128<<20),
+		// What people have decided, one by one.
+		p.compacted(schemas.TopicDeadLetterMarks, 1, 0),
 		// A handful of records for ever: one partition whatever the profile.
 		p.compacted(schemas.TopicRoles, 1, 0),
 	}

@@ -74,6 +74,8 @@ func fieldsOf[T any]() func(*coder, *T) {
 		fields = (*coder).callDefined
 	case *schemas.DeadLetter:
 		fields = (*coder).deadLetter
+	case *schemas.DeadLetterMarked:
+		fields = (*coder).deadLetterMarked
 	case *schemas.RoleSwitched:
 		fields = (*coder).roleSwitched
 	}

@@ -87,6 +87,7 @@ func FuzzDecode(f *testing.F) {
 	add(bodyTest[schemas.CallDefined](f, schemas.TopicCalls))
 	add(bodyTest[schemas.DeadLetter](f, schemas.TopicDeadLetters))
 	add(bodyTest[schemas.RoleSwitched](f, schemas.TopicRoles))
+	add(bodyTest[schemas.DeadLetterMarked](f, schemas.TopicDeadLetterMarks))
 	for _, body := range hostileBodies() {
 		if len(body) < 1<<10 {
 			f.Add(byte(4), body)

@@ -78,6 +78,8 @@ func TestAgainstGoavro(t *testing.T) {
 			againstGoavro[schemas.PriceRejected](t, topic)
 		case schemas.TopicDeadLetters:
 			againstGoavro[schemas.DeadLetter](t, topic)
+		case schemas.TopicDeadLetterMarks:
+			againstGoavro[schemas.DeadLetterMarked](t, topic)
 		case schemas.TopicRoles:
 			againstGoavro[schemas.RoleSwitched](t, topic)
 		default:

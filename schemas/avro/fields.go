@@ -129,6 +129,14 @@ func (c *coder) slotScheduled(r *schemas.SlotScheduled) {
 	c.long(&r.Missed)
 }
 
+func (c *coder) deadLetterMarked(m *schemas.DeadLetterMarked) {
+	c.id(&m.DeadLetterID)
+	c.boolean(&m.Dropped)
+	c.text(&m.Reason)
+	c.text(&m.MarkedBy)
+	c.time(&m.MarkedAt)
+}
+
 func (c *coder) roleSwitched(r *schemas.RoleSwitched) {
 	c.text(&r.Role)
 	c.boolean(&r.Paused)

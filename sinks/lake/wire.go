@@ -13,9 +13,9 @@ type wireColumn struct {
 	*nativeColumn
 }
 
-func (c wireColumn) Name() string      { return c.name }
+func (c wireColumn) Name() string         { return c.name }
 func (c wireColumn) Type() libcolumn.Type { return libcolumn.Type(c.typ) }
-func (c wireColumn) Rows() int         { return c.data.Rows() }
+func (c wireColumn) Rows() int            { return c.data.Rows() }
 
 func (c wireColumn) Encode(b *proto.Buffer) { c.data.EncodeColumn(b) }
 

@@ -98,7 +98,7 @@ func (w World) Item(t Trade, version int) Item {
 		Micros:  firstDay().UnixMicro() + int64(mix(fixed, 7)%uint64(timeRange.Microseconds())),
 		Bad:     mix(fixed, 11)%badOneIn == 0,
 		// Whole numbers of different versions differ.
-		Price: decimal(1+4*(said%20_000)+uint64(version%(maxVersion+1)), mix(said, 13)),
+		Price:   decimal(1+4*(said%20_000)+uint64(version%(maxVersion+1)), mix(said, 13)),
 		Size:    decimal(said>>40%50+sizeRefused*uint64(refusal), mix(said, 17)|1),
 		Refusal: refusal,
 	}
