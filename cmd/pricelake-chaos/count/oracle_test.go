@@ -178,6 +178,56 @@ func TestOracleFindsPlantedMistakes(t *testing.T) {
 	}
 }
 
+// Rows that the lake refuses are accounted for one by one: each is a dead letter
+// with its bytes, and nothing else is.
+func TestOracleCountsRefusedRows(t *testing.T) {
+	letter := func(s *system) int {
+		return slices.IndexFunc(s.topics[topicDeadLetters], func(r *kgo.Record) bool { return s.of(r).Text("role") == "lake" })
+	}
+	for _, planted := range []struct {
+		name            string
+		plant           func(*system)
+		lost, doubled   int
+		failed, counted string
+	}{
+		{"nothing is wrong", func(*system) {}, 0, 0, "", "6 dead letters, 6 rows are refused; 0 letters came again"},
+		{"a letter came twice under its id", func(s *system) { s.again(topicDeadLetters, letter(s)); s.load() }, 0, 0, "", "6 dead letters, 6 rows are refused; 1 letters came again"},
+		{"a letter came twice under two ids", func(s *system) {
+			s.again(topicDeadLetters, letter(s))
+			s.change(topicDeadLetters, len(s.topics[topicDeadLetters])-1, "dead_letter_id", id("other"))
+			s.load()
+		}, 0, 0, "O9", ""},
+		{"a letter is missing", func(s *system) { s.remove(topicDeadLetters, letter(s)); s.load() }, 1, 0, "O9", ""},
+		{"a letter has other bytes", func(s *system) { s.change(topicDeadLetters, letter(s), "value", []byte("x")) }, 0, 0, "O9", ""},
+		{"a letter gives no reason", func(s *system) { s.change(topicDeadLetters, letter(s), "error", "") }, 0, 0, "O9", ""},
+		{"a letter is of a row that is taken", func(s *system) {
+			s.change(topicDeadLetters, letter(s), "origin_offset", s.rows[3].offset)
+			s.change(topicDeadLetters, letter(s), "origin_partition", int64(s.rows[3].partition))
+		}, 1, 0, "O9", ""},
+		{"a refused row is there all the same", func(s *system) {
+			for _, rec := range s.topics[topicPrices] {
+				if f := s.of(rec); market.RefusedSize(f.Decimal("size")) {
+					s.rows = append(s.rows, lakeRow{row{f.Text("instrument"), f.Text("trade_id"), f.Int("revision"), f.Decimal("price"), f.Decimal("size"), f.Int("event_time")},
+						uuidText(f.Bytes("event_id")), rec.Partition, rec.Offset})
+					return
+				}
+			}
+		}, 0, 1, "O2 O4", ""},
+	} {
+		t.Run(planted.name, func(t *testing.T) {
+			s := refusingSystem(t)
+			planted.plant(s)
+			r := s.count(t)
+			if got := strings.Join(r.failed(), " "); got != planted.failed || r.Lost != planted.lost || r.Doubled != planted.doubled {
+				t.Errorf("%q failed, %d lost, %d doubled; want %q, %d, %d: %+v", got, r.Lost, r.Doubled, planted.failed, planted.lost, planted.doubled, r.Checks)
+			}
+			if planted.counted != "" && !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Detail == planted.counted }) {
+				t.Errorf("no check says %q: %+v", planted.counted, r.Checks)
+			}
+		})
+	}
+}
+
 // newSystemWithout is the honest system without the n-th answer of call 1: it
 // was sent and nobody recorded it.
 func newSystemWithout(s *system, n int) *system {

@@ -75,15 +75,24 @@ func id(parts ...any) []byte {
 // first one of each call was said twice, one never arrived and was said again.
 func newSystem(t *testing.T) *system {
 	t.Helper()
-	w := market.World{Seed: 379, Calls: 2, Symbols: 3, Page: 100} // each call has one bad trade
+	return systemOf(market.World{Seed: 379, Calls: 2, Symbols: 3, Page: 100}, 0) // each call has one bad trade
+}
+
+// refusingSystem is one of pages with trades whose rows the lake refuses.
+func refusingSystem(t *testing.T) *system {
+	t.Helper()
+	return systemOf(market.World{Seed: 379, Calls: 2, Symbols: 3, Page: 100, Refuse: 1}, 8)
+}
+
+func systemOf(w market.World, first int) *system {
 	s := &system{ledger: &market.Ledger{World: w, Calls: make([][]market.Answer, 2)}, topics: map[string][]*kgo.Record{}, others: map[string][]string{}, next: map[string]int64{}}
-	page := func(n int) market.Part { return market.Part{Page: n, Stride: 1} }
+	page := func(n int) market.Part { return market.Part{Page: first + n, Stride: 1} }
 	for call := range 2 {
 		for _, parts := range [][]market.Part{
 			{page(0)},
 			{page(1)}, // cut off: not sent, not recorded
-			{page(1), {Why: market.Restate, Page: 0, Version: 1, Stride: 10, Phase: 3}},
-			{{Why: market.Repeat, Page: 1, Stride: 1}},
+			{page(1), {Why: market.Restate, Page: first, Version: 1, Stride: 10, Phase: 3}},
+			{{Why: market.Repeat, Page: first + 1, Stride: 1}},
 			{page(2)},
 		} {
 			n := len(s.ledger.Calls[call])
@@ -135,7 +144,11 @@ func (s *system) respond(a market.Answer, last map[string]row) {
 			r.revision++
 		}
 		last[r.trade] = r
-		s.add(topicPrices, int32(a.Call), priceFields(r))
+		rec := s.add(topicPrices, int32(a.Call), priceFields(r))
+		if it.Refusal != market.Taken {
+			s.add(topicDeadLetters, 0, Fields{"role": "lake", "origin_topic": topicPrices, "origin_partition": int64(rec.Partition), "origin_offset": rec.Offset,
+				"dead_letter_id": id("letter", rec.Partition, rec.Offset), "value": rec.Value, "error": "refused"})
+		}
 	})
 }
 
@@ -149,6 +162,9 @@ func (s *system) load() {
 	s.rows = nil
 	for _, rec := range s.topics[topicPrices] {
 		f := s.of(rec)
+		if market.RefusedSize(f.Decimal("size")) {
+			continue
+		}
 		s.rows = append(s.rows, lakeRow{row{f.Text("instrument"), f.Text("trade_id"), f.Int("revision"), f.Decimal("price"), f.Decimal("size"), f.Int("event_time")},
 			uuidText(f.Bytes("event_id")), rec.Partition, rec.Offset})
 	}

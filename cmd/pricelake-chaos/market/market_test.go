@@ -163,6 +163,52 @@ func TestFeedRepeatsAndRestatesRecordedPages(t *testing.T) {
 	}
 }
 
+// Some trades have a row that the lake refuses: as many as was said, of both kinds,
+// in every version, and never on the first pages. A feed restates some when it is
+// asked to.
+func TestRefusedTrades(t *testing.T) {
+	w := small()
+	w.Refuse = 4
+	seen := map[Refusal]int{}
+	for page := range 200 {
+		for i := range w.Page {
+			it, later := w.Item(Trade{1, page, i}, 0), w.Item(Trade{1, page, i}, 2)
+			seen[it.Refusal]++
+			if it.Refusal != later.Refusal || RefusedSize(it.Size) != (it.Refusal != Taken) || RefusedSize(later.Size) != (it.Refusal != Taken) {
+				t.Fatalf("page %d, trade %d: %+v, later %+v", page, i, it, later)
+			}
+			if it.Refusal != Taken && (page < firstRefused || page%w.Refuse != 0) {
+				t.Fatalf("page %d has a refused trade", page)
+			}
+		}
+	}
+	if seen[Named] != 24 || seen[Unnamed] != 24 {
+		t.Errorf("refused on 200 pages: %v", seen)
+	}
+	c := newClock()
+	f := NewFeed(w, 2*w.Calls*13*w.Page, c.now)
+	f.Release(0.6)
+	drive(f, c, 100, func(Answer) bool { return true })
+	f.Refuse(1)
+	restated := 0
+	drive(f, c, 40, func(a Answer) bool {
+		for _, p := range a.Parts {
+			if p.Why != Restate || p.Version == 0 {
+				continue
+			}
+			w.PartItems(a.Call, p, func(it Item) {
+				if it.Refusal != Taken {
+					restated++
+				}
+			})
+		}
+		return true
+	})
+	if restated == 0 || f.refuse != 0 {
+		t.Errorf("%d refused trades were restated", restated)
+	}
+}
+
 func TestFeedHoldsBack(t *testing.T) {
 	c := newClock()
 	f := NewFeed(small(), 1_000_000, c.now)
