@@ -96,6 +96,10 @@ func TestAccounts(t *testing.T) {
 		ask(t, migrator, "ALTER TABLE polls DROP COLUMN later")
 		ask(t, migrator, "ALTER TABLE polls MODIFY SETTING non_replicated_deduplication_window = 10000")
 	})
+	ask(t, migrator, positive)
+	t.Run("writer asks about rules", func(t *testing.T) { asksAboutRules(t, writer) })
+	ask(t, migrator, "ALTER TABLE prices DROP CONSTRAINT positive")
+	r.operator(t, "TRUNCATE TABLE "+DefaultDatabase+".prices SYNC")
 	t.Run("writer lives", func(t *testing.T) { liveAsWriter(t, writer) })
 	t.Run("writer fills", func(t *testing.T) { fill(t, writer) })
 	r.operator(t, "SYSTEM FLUSH LOGS") // makes system.query_log
@@ -183,6 +187,33 @@ func liveAsWriter(t *testing.T, l *Lake) {
 		t.Errorf("stats: %+v, %v", stats, err)
 	}
 	endsItsOwn(t, l, s, b.Partition)
+}
+
+// asksAboutRules: the role may ask which rows break a rule, and whether it stands.
+func asksAboutRules(t *testing.T, l *Lake) {
+	g, letters := priceLog(t, 200), new(published)
+	bad := g.spoil(20)
+	s := openSink(t, l)
+	claim := g.claim()
+	opened, err := sinks.NewHandler(handlerOptions(s, letters)).Open(t.Context(), claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 { // of the second the rule is known
+		b := g.batch()
+		b.Records = b.Records[100*i : 100*(i+1)]
+		if err := opened.Write(t.Context(), b, claim.Intend); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(letters.sent) != len(bad) || len(s.rules.of("prices")) != 1 {
+		t.Errorf("%d dead letters, want %d; %d rules are known", len(letters.sent), len(bad), len(s.rules.of("prices")))
+	}
+	for _, one := range s.rules.of("prices") {
+		if one.idle != 0 {
+			t.Error("the rule was not asked about, or not answered")
+		}
+	}
 }
 
 // endsItsOwn runs a slow query under the name of an INSERT of the partition, as

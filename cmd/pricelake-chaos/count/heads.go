@@ -36,7 +36,7 @@ type HeadRecord struct {
 // lake has settled that far, and keeps it. It may be done again: a broker that is
 // killed may have the records back.
 func (k *Kafka) CutPrices(ctx context.Context, h *Heads, below int64) error {
-	cl, err := k.client()
+	cl, err := k.client(kgo.KeepControlRecords())
 	if err != nil {
 		return err
 	}
@@ -50,17 +50,18 @@ func (k *Kafka) CutPrices(ctx context.Context, h *Heads, below int64) error {
 	if err != nil {
 		return err
 	}
-	cut := kadm.Offsets{}
+	cut, heads := kadm.Offsets{}, map[int32]span{}
 	for p, s := range all {
-		if s.first < below && at[Place{"pricelake.lake", topicPrices, p}] >= below && s.end >= below {
+		if s.first < below && at[Place{"pricelake.lake", topicPrices, p}] >= below && s.end > below {
 			cut.Add(kadm.Offset{Topic: topicPrices, Partition: p, At: below, LeaderEpoch: -1})
+			heads[p] = span{s.first, below}
 		}
 	}
 	if len(cut) == 0 {
 		return errors.New("nothing to cut off yet")
 	}
-	err = k.Read(ctx, topicPrices, func(r *kgo.Record) error {
-		if _, cuts := cut.Lookup(topicPrices, r.Partition); cuts && r.Offset < below && !h.has(r) {
+	err = readSpans(ctx, cl, topicPrices, heads, func(r *kgo.Record) error {
+		if !h.has(r) {
 			h.Records = append(h.Records, HeadRecord{topicPrices, r.Partition, r.Offset, r.Timestamp, r.Key, r.Value})
 		}
 		return nil

@@ -77,6 +77,12 @@ func (k *Kafka) Read(ctx context.Context, topic string, each func(*kgo.Record) e
 	if err := k.Heads.each(topic, left, each); err != nil {
 		return err
 	}
+	return readSpans(ctx, cl, topic, left, each)
+}
+
+// readSpans calls each for the records of some partitions, from one offset to before
+// another that is not above the last stable one.
+func readSpans(ctx context.Context, cl *kgo.Client, topic string, left map[int32]span, each func(*kgo.Record) error) error {
 	from := map[int32]kgo.Offset{}
 	for p, s := range left {
 		if s.first < s.end {
@@ -105,15 +111,15 @@ func (k *Kafka) Read(ctx context.Context, topic string, each func(*kgo.Record) e
 		for it := fetches.RecordIter(); !it.Done(); {
 			r := it.Next()
 			s, ok := left[r.Partition]
-			if !ok || r.Offset >= s.end {
+			if !ok {
 				continue
 			}
-			if !r.Attrs.IsControl() {
+			if r.Offset < s.end && !r.Attrs.IsControl() {
 				if err := each(r); err != nil {
 					return fmt.Errorf("reading %s[%d] at %d: %w", topic, r.Partition, r.Offset, err)
 				}
 			}
-			if r.Offset == s.end-1 {
+			if r.Offset >= s.end-1 { // what is just before may be of an aborted transaction
 				delete(left, r.Partition)
 			}
 		}
