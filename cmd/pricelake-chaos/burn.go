@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/count"
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/market"
 	"github.com/pricelake/pricelake/internal/failpoint"
@@ -47,8 +49,8 @@ func (h *heads) cut(ctx context.Context) error {
 const (
 	// burnFor is how long ClickHouse answers nobody while names are used up,
 	// burnAfter when it is done: by then what waits for it has a name.
-	burnFor   = 2500 * time.Millisecond
-	burnAfter = 2 * time.Second
+	burnFor   = 4 * time.Second
+	burnAfter = 1500 * time.Millisecond
 )
 
 // burn uses up the names of the blocks that the lake is about to write, as a server
@@ -79,6 +81,7 @@ func (in *injector) useUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var g errgroup.Group
 	for partition, text := range texts {
 		prefix, ok := blockName(text, cluster, partition)
 		if !ok {
@@ -87,12 +90,10 @@ func (in *injector) useUp(ctx context.Context) error {
 		for _, month := range market.Months() {
 			statement := fmt.Sprintf("INSERT INTO prices (provider, event_time, price, _partition) SETTINGS insert_deduplicate = 1, insert_deduplication_token = '%s%s' VALUES ('nobody', '%s-%s-15 00:00:00', 1, -1)",
 				prefix, month, month[:4], month[4:])
-			if err := in.lake.Exec(ctx, statement); err != nil {
-				return err
-			}
+			g.Go(func() error { return in.lake.Exec(ctx, statement) })
 		}
 	}
-	return nil
+	return g.Wait()
 }
 
 // blockName is how the names of a partition's next INSERTs begin, as the intent
@@ -119,6 +120,9 @@ func provoked() []failpoint.Point {
 	return []failpoint.Point{failpoint.DedupeRestored, failpoint.LakeBisect, failpoint.LakeDeadLetter, failpoint.LakeRecoverBurned}
 }
 
+// refusals is how many answers restate a refused trade when that is waited for.
+const refusals = 2
+
 // provoke brings about what processes that are to end at points wait for.
 func (in *injector) provoke(ctx context.Context, points []failpoint.Point) {
 	for _, p := range points {
@@ -128,10 +132,10 @@ func (in *injector) provoke(ctx context.Context, points []failpoint.Point) {
 				in.screen.say("cutting off the beginning of prices.v1: %v", err)
 			}
 		case failpoint.LakeRecoverBurned:
-			in.feed.Refuse(in.feed.World().Calls) // so that there is something to write
+			in.feed.Refuse(refusals) // so that there is something to write
 			in.burn(ctx)
 		case failpoint.LakeBisect, failpoint.LakeDeadLetter:
-			in.feed.Refuse(in.feed.World().Calls)
+			in.feed.Refuse(refusals)
 		}
 	}
 }

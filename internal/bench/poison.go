@@ -196,15 +196,15 @@ func (p *poisonRun) due(good int64) bool {
 
 // settle is how long a role is given after the last good record is there, with
 // bad ones and without: dead letters are loaded meanwhile, and what a role does at
-// rest is the same in both.
-const settle = 2 * time.Second
+// rest is the same in both. It is longer than the lake waits for more of them.
+const settle = 6 * time.Second
 
 // work runs the role of the class until done says that the good records are worked
 // off, and told that what became of the bad ones is there.
 func (p *poisonRun) work(ctx context.Context, done, told func(context.Context, *Process) error) (run Poisoned, err error) {
 	run.Good, run.Bad = p.Rows, p.made
 	before, start := p.servers.used(), time.Now()
-	role, err := p.servers.StartRole(p.role, p.Partitions, "PRICELAKE_LAKE_OTHER_FLUSH_INTERVAL=500ms", childProfileEnv+"=")
+	role, err := p.servers.StartRole(p.role, p.Partitions, childProfileEnv+"=")
 	if err != nil {
 		return run, err
 	}

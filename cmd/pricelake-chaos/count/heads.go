@@ -50,15 +50,20 @@ func (k *Kafka) CutPrices(ctx context.Context, h *Heads, below int64) error {
 	if err != nil {
 		return err
 	}
-	cut, heads := kadm.Offsets{}, map[int32]span{}
+	cut, heads, there := kadm.Offsets{}, map[int32]span{}, 0
 	for p, s := range all {
-		if s.first < below && at[Place{"pricelake.lake", topicPrices, p}] >= below && s.end > below {
+		if s.first >= below {
+			there++
+		} else if at[Place{"pricelake.lake", topicPrices, p}] >= below && s.end > below {
 			cut.Add(kadm.Offset{Topic: topicPrices, Partition: p, At: below, LeaderEpoch: -1})
 			heads[p] = span{s.first, below}
 		}
 	}
 	if len(cut) == 0 {
-		return errors.New("nothing to cut off yet")
+		if there == 0 {
+			return errors.New("the lake has not loaded so much yet")
+		}
+		return nil
 	}
 	err = readSpans(ctx, cl, topicPrices, heads, func(r *kgo.Record) error {
 		if !h.has(r) {

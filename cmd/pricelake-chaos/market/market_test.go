@@ -182,7 +182,7 @@ func TestRefusedTrades(t *testing.T) {
 			}
 		}
 	}
-	if seen[Named] != 24 || seen[Unnamed] != 24 {
+	if seen[Named] != 45 || seen[Unnamed] != 3 {
 		t.Errorf("refused on 200 pages: %v", seen)
 	}
 	c := newClock()

@@ -22,6 +22,9 @@ const (
 	// firstRefused is the first page with a trade whose row is refused: what comes
 	// before may be lost in Kafka, and a row that is refused is nowhere else.
 	firstRefused = 8
+	// unnamedEvery: every so manieth page from the first on has one that nobody
+	// names. Each has to be searched for, which takes a dozen INSERTs.
+	unnamedEvery = 64
 )
 
 // Rules are the statements that make the lake refuse what the world says it does.
@@ -52,7 +55,7 @@ func (w World) refusal(t Trade) Refusal {
 
 // refusalOf is what becomes of the refused trade of a page.
 func (w World) refusalOf(page int) Refusal {
-	if page/w.Refuse%2 == 0 {
+	if page%unnamedEvery == firstRefused {
 		return Unnamed
 	}
 	return Named
