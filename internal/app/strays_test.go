@@ -16,16 +16,16 @@ func TestStrays(t *testing.T) {
 	gone, foreign := fmt.Errorf("reading: %w", avro.ErrNoSchema), fmt.Errorf("reading: %w (%w)", avro.ErrBadRecord, avro.ErrUnreadable)
 	for i := range 1_000_000 {
 		err, final := error(nil), false
-		switch {
-		case i%100 == 50:
+		switch i % 100 {
+		case 50:
 			err, final = gone, true
-		case i%100 == 99:
+		case 99:
 			err, final = foreign, true
-		case i%100 == 7:
+		case 7:
 			err, final = fmt.Errorf("reading: %w", avro.ErrBadRecord), true
-		case i%100 == 8:
+		case 8:
 			err = avro.ErrUnavailable
-		case i%100 == 9:
+		case 9:
 			err = errors.Join(avro.ErrNotFound)
 		}
 		if got := s.final(err); got != final {
