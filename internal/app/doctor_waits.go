@@ -90,7 +90,7 @@ func (d *doctor) explain() {
 		}
 		slices.Sort(areas)
 		f.Text += "; if it runs, it waits for " + strings.Join(areas, " and ")
-		f.Remedy = "mend what is wrong with " + strings.Join(areas, " and ") + " first: a role that waits for it goes on by itself. If it does not run start it: `pricelake run " + f.idle + "`"
+		f.Remedy = "start it: `pricelake run " + f.idle + "`; if it runs, mend what is wrong with " + strings.Join(areas, " and ") + ": it goes on by itself"
 	}
 }
 

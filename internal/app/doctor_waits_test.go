@@ -34,10 +34,10 @@ func TestDoctorSaysWhatARoleWaitsFor(t *testing.T) {
 	if lake.Verdict != VerdictFail || !strings.Contains(lake.Text, "waiting for ClickHouse: connection refused") || !strings.Contains(lake.Text, "7 offsets wait") || strings.Contains(lake.Remedy, "run lake") {
 		t.Errorf("a role that waits: %+v", lake)
 	}
-	if f := found["pricelake.deduplicator"]; f.Verdict != VerdictWarn || !strings.Contains(f.Text, "nobody works") || !strings.Contains(f.Text, "if it runs, it waits for clickhouse") || !strings.Contains(f.Remedy, "clickhouse first") || !strings.Contains(f.Remedy, "run deduplicator") {
+	if f := found["pricelake.deduplicator"]; f.Verdict != VerdictWarn || !strings.Contains(f.Text, "nobody works") || !strings.Contains(f.Text, "if it runs, it waits for clickhouse") || !strings.Contains(f.Remedy, "if it runs, mend what is wrong with clickhouse") || !strings.Contains(f.Remedy, "run deduplicator") {
 		t.Errorf("a role that may wait: %+v", f)
 	}
-	if f := found["pricelake.normalizer"]; strings.Contains(f.Text, "waits") || !strings.HasPrefix(f.Remedy, "start it: `pricelake run normalizer`") {
+	if f := found["pricelake.normalizer"]; strings.Contains(f.Text, "waits") || f.Remedy != "start it: `pricelake run normalizer`; if it runs, its log and /readyz say what it waits for" {
 		t.Errorf("a role that does not run: %+v", f)
 	}
 }

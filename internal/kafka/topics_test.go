@@ -40,10 +40,13 @@ func TestTopicsFollowTheContract(t *testing.T) {
 	f(production, schemas.TopicPrices, 12, map[string]string{"retention.ms": "7776000000", "message.timestamp.type": "LogAppendTime"})
 	f(production, schemas.TopicRejected, 12, map[string]string{"retention.ms": "2592000000"})
 
+	f(production, schemas.TopicDeadLetterMarks, 1, map[string]string{"cleanup.policy": "compact"})
+	f(production, schemas.TopicRoles, 1, map[string]string{"cleanup.policy": "compact"})
+
 	production.ReplicationFactor = 3
 	f(production, schemas.TopicPrices, 12, map[string]string{"min.insync.replicas": "2"})
-	if n := len(kafka.Topics(production)); n != 11 {
-		t.Errorf("%d topics, want 11", n)
+	if n := len(kafka.Topics(production)); n != 12 {
+		t.Errorf("%d topics, want 12", n)
 	}
 }
 
