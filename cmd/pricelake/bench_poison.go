@@ -22,8 +22,8 @@ func (c *cli) benchPoisonCommand() *cobra.Command {
 		Long: `Has normalizer, deduplicator and lake work off good records with bad ones among
 them and without, in pairs of runs that take turns, each role in a process of its
 own, and says how much of their throughput the good ones keep. For each kind of bad
-record: bytes that are no record, a schema that does not exist or is another, a
-broken answer, a price without value, a row that a constraint of ClickHouse
+record: bytes that are no record, a schema that does not exist or is another (not
+for the lake, which stops at these), a broken answer, a price without value, a row that a constraint of ClickHouse
 forbids. Every bad record has to become one dead letter or one rejected price with
 its reason; another count is an error.
 

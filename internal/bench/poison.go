@@ -56,8 +56,10 @@ func classes() []class {
 	bytes := func(role string) {
 		add(role, deadLetter, "decode", "bytes", "bytes that are no record")
 		add(role, deadLetter, "decode", "cut", "a record that ends in the middle")
-		add(role, deadLetter, "decode", "schema", "a schema id that the registry does not have")
-		add(role, deadLetter, "decode", "type", "a schema that cannot be read as ours")
+		if role != lakeRole { // which stops the table at these
+			add(role, deadLetter, "decode", "schema", "a schema id that the registry does not have")
+			add(role, deadLetter, "decode", "type", "a schema that cannot be read as ours")
+		}
 	}
 	bytes(normalizer)
 	add(normalizer, rejectedPrice, "unknown_call", "call", "a version of the call that the catalog does not have")
