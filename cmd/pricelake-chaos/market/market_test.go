@@ -182,7 +182,7 @@ func TestRefusedTrades(t *testing.T) {
 			}
 		}
 	}
-	if seen[Named] != 45 || seen[Unnamed] != 3 {
+	if seen[Named] != 47 || seen[Unnamed] != 1 {
 		t.Errorf("refused on 200 pages: %v", seen)
 	}
 	c := newClock()

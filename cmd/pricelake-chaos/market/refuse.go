@@ -24,7 +24,7 @@ const (
 	firstRefused = 8
 	// unnamedEvery: every so manieth page from the first on has one that nobody
 	// names. Each has to be searched for, which takes a dozen INSERTs.
-	unnamedEvery = 64
+	unnamedEvery = 1024
 )
 
 // Rules are the statements that make the lake refuse what the world says it does.
