@@ -36,6 +36,8 @@ type site struct {
 	// ownPorts lets `up` choose its ports itself, as it does for users.
 	ownPorts bool
 	ports    []string
+	// binary, if set, is run in place of the one built of this checkout.
+	binary string
 }
 
 // embeddedSite is a data dir for `pricelake up`.
@@ -143,7 +145,7 @@ func tail(path string) string {
 // output.
 func (u *up) tool(args ...string) (string, error) {
 	if u.site.real == nil {
-		return command(pricelake(u.t), cleanEnv(), append(args, "--data-dir", u.dir)...)
+		return command(u.site.program(), cleanEnv(), append(args, "--data-dir", u.dir)...)
 	}
-	return command(pricelake(u.t), u.site.real.env, args...)
+	return command(u.site.program(), u.site.real.env, args...)
 }

@@ -14,7 +14,7 @@ import (
 // receives the ready line, or nothing if the process ends before.
 func (s *site) launchUp(args ...string) (u *up, ready <-chan app.Endpoints) {
 	s.t.Helper()
-	binary := pricelake(s.t)
+	binary := s.program()
 	u = &up{t: s.t, dir: s.dir, site: s, Started: time.Now()}
 	args = slices.Concat([]string{"up", "--json", "--data-dir", s.dir}, s.upPorts(), args)
 	lines := make(chan app.Endpoints, 1)
