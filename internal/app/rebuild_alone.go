@@ -21,7 +21,7 @@ const rebuildGroup = "pricelake.rebuild"
 const aloneQuietly = 6 * time.Second
 
 // errNotAlone ends a rebuild that another one may have taken the place of.
-var errNotAlone = errors.New("Kafka gave up this process, perhaps because it did not answer for a while; another rebuild may have gone on with it: " +
+var errNotAlone = errors.New("the group of rebuilds gave up this process, perhaps because it did not answer for a while; another rebuild may have gone on with it: " +
 	"run the command again")
 
 // alone calls do while no other process does the same, and waits for that.
