@@ -71,6 +71,7 @@ func runRoles(ctx context.Context, names []string, getenv func(string) string, l
 		return err
 	}
 	defer a.Close()
+	app.LimitMemory(getenv, len(names)) // as `pricelake run` does
 	return a.Run(ctx, names)
 }
 
