@@ -85,8 +85,8 @@ func TestCheckFullTransitive(t *testing.T) {
 
 func TestSubjects(t *testing.T) {
 	ours := Schemas()
-	if len(ours) != 11 {
-		t.Errorf("%d subjects, want 11", len(ours))
+	if len(ours) != 12 {
+		t.Errorf("%d subjects, want 12", len(ours))
 	}
 	for _, s := range ours {
 		if s.Name != s.Topic+"-value" || strings.ContainsAny(s.Schema, "\n\t") {
