@@ -90,6 +90,7 @@ func newRebuilds(t *testing.T, events int) *rebuilds {
 	t.Helper()
 	ch := embedtest.ClickHouse(t)
 	r := &rebuilds{rig: newRig(t), password: ch.Owner().Password}
+	r.config.Kafka.SessionTimeout, r.config.Kafka.TransactionTimeout = 3*time.Second, 3*time.Second // those who are killed are waited for
 	r.config.ClickHouse.Addr, r.config.ClickHouse.User = ch.NativeAddr(), ch.Owner().User
 	r.config.ClickHouse.Database = embedtest.Database(t)
 	r.startBroker()

@@ -20,7 +20,7 @@ func TestTwoRebuildsAtOnce(t *testing.T) {
 	// Each of these is where the other would do harm: what is being loaded, staged
 	// or swapped is in tables that both would use.
 	for _, p := range []failpoint.Point{failpoint.RebuildLoaded, failpoint.RebuildSwap} {
-		one := r.begin(string(p)+"=delay:9s", RebuildOptions{})
+		one := r.begin(string(p)+"=delay:5s", RebuildOptions{})
 		one.at(p)
 		two := r.begin("", RebuildOptions{})
 		first, status, said := one.end()
