@@ -31,13 +31,14 @@ type coder struct {
 const shareLimit = 16 << 10
 
 var (
-	errShort    = errors.New("it ends too early")
-	errTooLong  = errors.New("a length or count is beyond its end")
-	errNotBool  = errors.New("a boolean is neither 0 nor 1")
-	errNotInt   = errors.New("an integer is out of range")
-	errNotEnum  = errors.New("an enumeration has no such symbol")
-	errNotUnion = errors.New("a union has no such branch")
-	errTime     = errors.New("a time is outside the years 1 to 9999")
+	errShort     = errors.New("it ends too early")
+	errTooLong   = errors.New("a length or count is beyond its end")
+	errBlockSize = errors.New("the size of a block is not that of its elements")
+	errNotBool   = errors.New("a boolean is neither 0 nor 1")
+	errNotInt    = errors.New("an integer is out of range")
+	errNotEnum   = errors.New("an enumeration has no such symbol")
+	errNotUnion  = errors.New("a union has no such branch")
+	errTime      = errors.New("a time is outside the years 1 to 9999")
 )
 
 // The years 1 to 9999, which every reader of times can print.

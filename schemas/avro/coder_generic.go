@@ -115,13 +115,13 @@ func mapping[V any](c *coder, v *map[string]V, each func(*coder, *V)) {
 
 // blocks reads the blocks of an array or a map, calling item for each element,
 // and returns how many there were. Every element of our schemas takes a byte at
-// least, so a count beyond the bytes left is a lie.
+// least, so a count beyond the bytes left is a lie. So is a size that is not what
+// the elements take: readers that pass over a block by it would go on elsewhere.
 func (c *coder) blocks(item func()) (total int) {
 	for c.err == nil {
-		n := c.readLong()
+		n, size, sized := c.readLong(), int64(0), false
 		if n < 0 {
-			n = -n
-			c.readLong() // size of the block in bytes, for those who skip it
+			n, size, sized = -n, c.readLong(), true
 		}
 		if n == 0 || c.err != nil {
 			return total
@@ -130,9 +130,13 @@ func (c *coder) blocks(item func()) (total int) {
 			c.fail(errTooLong)
 			return total
 		}
+		start := c.at
 		for i := int64(0); i < n && c.err == nil; i++ {
 			item()
 			total++
+		}
+		if sized && c.err == nil && int64(c.at-start) != size {
+			c.fail(errBlockSize)
 		}
 	}
 	return total
