@@ -41,8 +41,8 @@ func TestPythonCookbook(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := regexp.MustCompile("(?s)```python\n(.*?)```\n```text\n(.*?)```").FindStringSubmatch(string(text))
-	if m == nil {
-		t.Fatal("no Python in docs/sql.md")
+	if m == nil || strings.Count(string(text), "```python") != 1 {
+		t.Fatal("want one piece of Python in docs/sql.md, and what it prints below it")
 	}
 	l := openLake(t)
 	fill(t, l)

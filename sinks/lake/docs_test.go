@@ -134,8 +134,8 @@ func questions(t *testing.T, text string) []question {
 		}
 		all = append(all, q)
 	}
-	if len(all) < 25 {
-		t.Errorf("only %d questions", len(all))
+	if len(all) < 25 || len(all) != strings.Count(text, "```sql") {
+		t.Errorf("%d questions, of %d pieces of SQL", len(all), strings.Count(text, "```sql"))
 	}
 	return all
 }

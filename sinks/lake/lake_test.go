@@ -5,17 +5,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pricelake/pricelake/internal/embed"
 	"github.com/pricelake/pricelake/internal/embed/embedtest"
 )
 
 // openLake returns a migrated lake in a database of its own.
 func openLake(t testing.TB) *Lake {
 	t.Helper()
-	ch := embedtest.ClickHouse(t)
+	return lakeIn(t, embedtest.ClickHouse(t), embedtest.Database(t))
+}
+
+// lakeIn returns a migrated lake in a database of a server.
+func lakeIn(t testing.TB, ch *embed.ClickHouse, database string) *Lake {
+	t.Helper()
 	config := DefaultConfig()
 	config.Address = ch.NativeAddr()
 	config.User, config.Password = ch.Owner().User, ch.Owner().Password
-	config.Database = embedtest.Database(t)
+	config.Database = database
 	config.StallTimeout = time.Second
 	l, err := Open(config)
 	if err != nil {

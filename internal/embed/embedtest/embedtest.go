@@ -33,6 +33,7 @@ type server struct {
 	once sync.Once
 	ch   *embed.ClickHouse
 	dir  string
+	kept bool // the data outlive it
 	err  error
 }
 
@@ -104,6 +105,23 @@ func WithUsers(t testing.TB, dir string, env ...string) *embed.ClickHouse {
 	return s.ch
 }
 
+// In starts an engine for this test alone, with its data in dir, where they stay:
+// the next one finds them. It has a database pricelake.
+func In(t testing.TB, dir string) *embed.ClickHouse {
+	t.Helper()
+	s := server{dir: dir, kept: true}
+	s.start(func(*embed.ClickHouseConfig) {})
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if s.err != nil {
+		Missing(t, s.err)
+	}
+	return s.ch
+}
+
 // Missing skips the test for the want of an engine, or fails it where CI=true
 // and for any other error.
 func Missing(t testing.TB, err error) {
@@ -161,8 +179,10 @@ func (s *server) start(set func(*embed.ClickHouseConfig)) {
 		s.err = err
 		return
 	}
-	if s.dir, s.err = os.MkdirTemp("", "pricelake-clickhouse-"); s.err != nil {
-		return
+	if !s.kept {
+		if s.dir, s.err = os.MkdirTemp("", "pricelake-clickhouse-"); s.err != nil {
+			return
+		}
 	}
 	addresses, err := embed.OpenAddresses(s.dir)
 	if err != nil {
@@ -187,7 +207,7 @@ func (s *server) stop() error {
 	if s.ch != nil {
 		errs = append(errs, s.ch.Stop(context.Background()))
 	}
-	if s.dir != "" {
+	if s.dir != "" && !s.kept {
 		errs = append(errs, os.RemoveAll(s.dir))
 	}
 	return errors.Join(errs...)
