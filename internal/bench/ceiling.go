@@ -23,7 +23,7 @@ func (b *lakeBench) ceiling(ctx context.Context) error {
 	b.report.Ceiling = map[int][]Run{}
 	for _, connections := range []int{1, 2} {
 		for i := range b.Runs {
-			if _, err := b.sql.query(ctx, "TRUNCATE TABLE prices SYNC"); err != nil {
+			if err := b.empty(ctx); err != nil {
 				return err
 			}
 			before := b.servers.used()

@@ -78,16 +78,35 @@ func (c *sqlClient) number(ctx context.Context, sql string, settings ...string) 
 	return n, nil
 }
 
-// countEvery is how often the rows are counted while they arrive.
-const countEvery = 25 * time.Millisecond
+// Counting costs the server CPU time that whoever is measured does not have: it is
+// seldom until the end is near.
+const (
+	countOften  = 25 * time.Millisecond
+	countSeldom = 500 * time.Millisecond
+)
+
+// nextCount is how long to wait until rows are counted again, when there are so
+// many of n after so long: an eighth of what is left at that rate.
+func nextCount(rows, n int64, after time.Duration) time.Duration {
+	if rows <= 0 {
+		return 4 * countOften
+	}
+	left := time.Duration(float64(after) * float64(n-rows) / float64(rows))
+	return max(countOften, min(left/8, countSeldom))
+}
 
 // awaitRows returns how long it took from start until the table had n rows.
 // trouble, if it is not nil, is asked in between.
 func (c *sqlClient) awaitRows(ctx context.Context, table string, n int64, start time.Time, trouble func() error) (time.Duration, error) {
-	tick := time.NewTicker(countEvery)
-	defer tick.Stop()
+	wait := time.NewTimer(0)
+	defer wait.Stop()
 	last, moved := int64(-1), time.Now()
 	for {
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
 		rows, err := c.number(ctx, "SELECT count() FROM "+table)
 		now := time.Now()
 		switch {
@@ -107,10 +126,6 @@ func (c *sqlClient) awaitRows(ctx context.Context, table string, n int64, start 
 				return 0, err
 			}
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
+		wait.Reset(nextCount(rows, n, now.Sub(start)))
 	}
 }

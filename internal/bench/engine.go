@@ -118,9 +118,14 @@ func (b *lakeBench) dropEngine(ctx context.Context) error {
 // awaitSome is awaitRows for at least so many rows; it says how many there were.
 func (c *sqlClient) awaitSome(ctx context.Context, rows int64, start time.Time) (int64, time.Duration, error) {
 	deadline := start.Add(2 * time.Minute)
-	tick := time.NewTicker(countEvery)
-	defer tick.Stop()
+	wait := time.NewTimer(0)
+	defer wait.Stop()
 	for {
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			return 0, time.Since(start), ctx.Err()
+		}
 		n, err := c.number(ctx, "SELECT count() FROM prices")
 		now := time.Now()
 		if err != nil || n >= rows {
@@ -129,11 +134,7 @@ func (c *sqlClient) awaitSome(ctx context.Context, rows int64, start time.Time) 
 		if now.After(deadline) {
 			return n, now.Sub(start), fmt.Errorf("%d rows of %d after %v", n, rows, now.Sub(start))
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return n, now.Sub(start), ctx.Err()
-		}
+		wait.Reset(nextCount(n, rows, now.Sub(start)))
 	}
 }
 
