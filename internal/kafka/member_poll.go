@@ -36,6 +36,7 @@ func (m *member) dispatch(t *kgo.FetchTopic) {
 			continue // revoked, so somebody else's
 		}
 		a.progress.seen(p.HighWatermark)
+		a.queue.ends(p.LastStableOffset)
 		if len(p.Records) > 0 {
 			a.queue.push(p.Records, a.at.id)
 		}

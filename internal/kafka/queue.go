@@ -25,7 +25,9 @@ type queue struct {
 	working int       // bytes that take handed out, until release
 	taken   int       // how many the last take took: about as many will gather again
 	next    int64     // the position: everything below was queued, or is a marker
+	end     int64     // where committed records end, as far as is known
 	since   time.Time // when the first of records was queued
+	latest  time.Time // when the last of them was
 	full    bool
 }
 
@@ -55,6 +57,7 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 		q.records = append(q.records, fromClient(r, id))
 		q.bytes += size(&q.records[len(q.records)-1])
 	}
+	q.latest = time.Now()
 	q.held(q.bytes + q.working)
 	if !q.full && q.holds(q.maxRecords, q.maxBytes()) {
 		q.full = true
@@ -64,6 +67,13 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// ends notes where the committed records of the partition end.
+func (q *queue) ends(at int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.end = max(q.end, at)
 }
 
 // holds reports whether the queue has reached a limit; mu is held.
@@ -154,16 +164,18 @@ type pending struct {
 	records int
 	bytes   int
 	since   time.Time // when its oldest was queued, or was left behind by take
+	latest  time.Time // when its youngest was queued
 	oldest  time.Time // timestamp of its first record
 	first   int64     // offset of its first record; next when there is none
 	next    int64     // the position behind all of it
 	full    bool      // fetching is paused until some of it is gone
+	behind  bool      // the broker has more
 }
 
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{records: len(q.records), bytes: q.bytes, since: q.since, first: q.next, next: q.next, full: q.full}
+	p := pending{records: len(q.records), bytes: q.bytes, since: q.since, latest: q.latest, first: q.next, next: q.next, full: q.full, behind: q.next < q.end}
 	if p.records > 0 {
 		p.oldest, p.first = q.records[0].Timestamp, q.records[0].Offset
 	}

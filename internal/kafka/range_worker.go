@@ -26,7 +26,8 @@ type rangeWorker struct {
 	committed int64     // everything below is committed
 	durable   int64     // everything below is durable: the next commit settles it
 	noted     string    // what the sink has committed beside committed
-	flushed   time.Time // when the last write or idle commit was
+	flushed   time.Time // when the last write that was not full, or the last idle commit, was
+	filled    time.Time // when the last full write was
 }
 
 func (w *rangeWorker) run(ctx context.Context) {
@@ -63,6 +64,7 @@ func (w *rangeWorker) turn(ctx context.Context, sink stream.RangeSink) bool {
 		}
 		w.flushed = time.Now()
 	case dueWrite:
+		full := w.full(w.queue.pending())
 		records, next := w.queue.take(w.flush.Rows, w.flush.Bytes)
 		intended, ok := w.write(ctx, sink, records)
 		if !ok {
@@ -74,8 +76,11 @@ func (w *rangeWorker) turn(ctx context.Context, sink stream.RangeSink) bool {
 		}
 		w.queue.recycle(records)
 		w.queue.release()
-		w.flushed = time.Now()
-		w.wrote.Store(w.flushed.UnixNano())
+		now := time.Now()
+		if w.filled = now; !full {
+			w.filled, w.flushed = time.Time{}, now
+		}
+		w.wrote.Store(now.UnixNano())
 	}
 	return true
 }
@@ -128,79 +133,6 @@ func (w *rangeWorker) claim(ctx context.Context) stream.RangeSink {
 			return nil
 		}
 	}
-}
-
-// due is what a worker has to do next.
-type due uint8
-
-const (
-	dueNothing due = iota // the assignment ends
-	dueWrite              // a range is full, or old enough
-	dueIdle               // nothing waits, but the position moved over markers
-)
-
-// await returns when there is something to do.
-func (w *rangeWorker) await() due {
-	for {
-		if w.ending() {
-			return dueNothing
-		}
-		held, changed := closed(w.member.gate)
-		p := w.queue.pending()
-		w.measure(&p) // first: next counts this partition too
-		what, at := w.next(p)
-		if held {
-			what = dueNothing
-		}
-		wait := time.Until(at)
-		if what != dueNothing && wait <= 0 {
-			return what
-		}
-		var timer *time.Timer
-		var fired <-chan time.Time
-		if what != dueNothing {
-			timer = time.NewTimer(wait)
-			fired = timer.C
-		}
-		select {
-		case <-fired:
-		case <-w.queue.wake:
-		case <-changed:
-		case <-w.stopping:
-		case <-w.ctx.Done():
-		}
-		if timer != nil {
-			timer.Stop()
-		}
-	}
-}
-
-// next says what is due and when. A range is full at Rows or Bytes, or when the
-// process has no memory for more. After a quiet interval a record waits only for
-// Linger; otherwise writes keep the interval apart.
-func (w *rangeWorker) next(p pending) (due, time.Time) {
-	switch {
-	case p.records >= w.flush.Rows || p.bytes >= w.flush.Bytes || p.full && p.records > 0:
-		return dueWrite, time.Time{}
-	case p.records > 0:
-		return dueWrite, later(p.since.Add(w.flush.Linger), w.flushed.Add(w.interval()))
-	case w.durable > w.committed:
-		return dueIdle, w.flushed.Add(min(w.interval(), settleAfter))
-	case p.next > w.committed:
-		return dueIdle, w.flushed.Add(w.interval())
-	}
-	return dueNothing, time.Time{}
-}
-
-// settleAfter is how long what was written waits for the next batch, whose intent
-// settles it, before it is committed by itself.
-const settleAfter = 200 * time.Millisecond
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // write hands the batch to the sink until it is durable; ok is false when the

@@ -114,11 +114,14 @@ func TestRangeWorkerTiming(t *testing.T) {
 		at      time.Duration
 		records []*kgo.Record
 	}
-	f := func(what string, flush Flush, interval, took time.Duration, arrivals []arrival, want []string, wantCommits []int64) {
+	f := func(what string, flush Flush, interval, took time.Duration, arrivals []arrival, want []string, wantCommits []int64, end ...int64) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			sink := &testSink{took: took}
 			w := testWorker(sink, flush, interval)
+			for _, end := range end {
+				w.queue.ends(end)
+			}
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -157,7 +160,17 @@ func TestRangeWorkerTiming(t *testing.T) {
 		[]string{"30ms:0-0", "5.03s:1-1"}, []int64{1, 2})
 	f("a full range does not wait", flush, time.Second, 0,
 		[]arrival{{ms(0), records(0, 250)}},
-		[]string{"0s:0-99", "0s:100-199", "1s:200-249"}, []int64{100, 200, 250})
+		[]string{"0s:0-99", "0s:100-199", "100ms:200-249"}, []int64{100, 200, 250})
+	f("the end of a backlog waits while more comes", flush, ms(300), 0,
+		[]arrival{{ms(0), records(0, 150)}, {ms(80), records(150, 1)}, {ms(160), records(151, 1)}, {ms(240), records(152, 1)}, {ms(310), records(153, 1)}},
+		[]string{"0s:0-99", "300ms:100-152", "600ms:153-153"}, []int64{100, 153, 154})
+	f("the end of a backlog is once an interval", flush, time.Second, 0,
+		[]arrival{{ms(0), records(0, 101)}, {ms(200), records(101, 101)}},
+		[]string{"0s:0-99", "100ms:100-100", "200ms:101-200", "1.1s:201-201"}, []int64{100, 101, 201, 202})
+	f("a backlog that goes on waits", flush, time.Second, 0,
+		[]arrival{{ms(0), records(0, 101)}, {ms(2000), records(101, 1)}}, []string{"0s:0-99", "3s:100-101"}, []int64{100, 102}, 500)
+	f("a backlog is written when it is full", flush, time.Second, 0,
+		[]arrival{{ms(0), records(0, 50)}, {ms(2000), records(50, 50)}, {ms(2500), records(100, 1)}}, []string{"2s:0-99", "2.6s:100-100"}, []int64{100, 101}, 101)
 	f("what arrives during a write is written next", flush, ms(50), ms(200),
 		[]arrival{{ms(0), records(0, 1)}, {ms(100), records(1, 1)}},
 		[]string{"230ms:0-0", "480ms:1-1"}, []int64{1, 2})
@@ -166,7 +179,7 @@ func TestRangeWorkerTiming(t *testing.T) {
 		[]string{"30ms:0-0"}, []int64{2, 3})
 	f("a range goes up to the next record, over markers", flush, time.Second, 0,
 		[]arrival{{ms(0), slices.Concat(records(0, 100), marker(100), records(101, 1))}},
-		[]string{"0s:0-99", "1s:101-101"}, []int64{101, 102})
+		[]string{"0s:0-99", "100ms:101-101"}, []int64{101, 102})
 	f("records below the position are left out", flush, time.Second, 0,
 		[]arrival{{ms(0), records(0, 3)}, {ms(10), records(1, 3)}},
 		[]string{"30ms:0-3"}, []int64{4})
