@@ -2,6 +2,7 @@ package lake
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/ClickHouse/ch-go/proto"
 
@@ -13,7 +14,9 @@ import (
 type fieldData interface {
 	data
 	pieces
-	add(f *schemas.Field)
+	// add appends the first of fields and then every stride-th: those of one
+	// column, of rows that lie one after the other.
+	add(fields []schemas.Field, stride int)
 	// drop takes rows out, given in order; the last ones take their places.
 	drop(rows []int)
 }
@@ -33,12 +36,23 @@ func encodePieces(p pieces, b *proto.Buffer) {
 
 // fixedData is values of one width, one after the other.
 type fixedData struct {
-	width  int
-	buf    []byte
-	append func(buf []byte, f *schemas.Field) []byte
+	width int
+	buf   []byte
+	put   func(to []byte, f *schemas.Field) // writes a value into its width bytes, which are zero
 }
 
-func (d *fixedData) add(f *schemas.Field)               { d.buf = d.append(d.buf, f) }
+func (d *fixedData) add(fields []schemas.Field, stride int) {
+	from := len(d.buf)
+	rows := (len(fields) + stride - 1) / stride
+	d.buf = slices.Grow(d.buf, rows*d.width)[:from+rows*d.width]
+	to := d.buf[from:]
+	clear(to)
+	for i := 0; i < len(fields); i += stride {
+		d.put(to[:d.width], &fields[i])
+		to = to[d.width:]
+	}
+}
+
 func (d *fixedData) Rows() int                          { return len(d.buf) / d.width }
 func (d *fixedData) Reset()                             { d.buf = d.buf[:0] }
 func (d *fixedData) each(emit func([]byte) error) error { return emit(d.buf) }
@@ -47,41 +61,35 @@ func (d *fixedData) EncodeColumn(b *proto.Buffer)       { encodePieces(d, b) }
 func (d *fixedData) WriteColumn(w *proto.Writer)        { w.ChainBuffer(d.EncodeColumn) }
 
 func newInt8() *fixedData {
-	return &fixedData{width: 1, append: func(buf []byte, f *schemas.Field) []byte { return append(buf, byte(f.Int)) }}
+	return &fixedData{width: 1, put: func(to []byte, f *schemas.Field) { to[0] = byte(f.Int) }}
 }
 
 func newInt32() *fixedData {
-	return &fixedData{width: 4, append: func(buf []byte, f *schemas.Field) []byte {
-		return binary.LittleEndian.AppendUint32(buf, uint32(f.Int))
-	}}
+	return &fixedData{width: 4, put: func(to []byte, f *schemas.Field) { binary.LittleEndian.PutUint32(to, uint32(f.Int)) }}
 }
 
 func newInt64() *fixedData {
-	return &fixedData{width: 8, append: func(buf []byte, f *schemas.Field) []byte {
-		return binary.LittleEndian.AppendUint64(buf, uint64(f.Int))
-	}}
+	return &fixedData{width: 8, put: func(to []byte, f *schemas.Field) { binary.LittleEndian.PutUint64(to, uint64(f.Int)) }}
 }
 
 // newUUID is a column of ids: two integers, the high one first.
 func newUUID() *fixedData {
-	return &fixedData{width: 16, append: func(buf []byte, f *schemas.Field) []byte {
-		if len(f.Bytes) != 16 {
-			return append(buf, make([]byte, 16)...)
+	return &fixedData{width: 16, put: func(to []byte, f *schemas.Field) {
+		if len(f.Bytes) == 16 {
+			binary.LittleEndian.PutUint64(to, binary.BigEndian.Uint64(f.Bytes))
+			binary.LittleEndian.PutUint64(to[8:], binary.BigEndian.Uint64(f.Bytes[8:]))
 		}
-		buf = binary.LittleEndian.AppendUint64(buf, binary.BigEndian.Uint64(f.Bytes))
-		return binary.LittleEndian.AppendUint64(buf, binary.BigEndian.Uint64(f.Bytes[8:]))
 	}}
 }
 
 // newDecimal is a column of decimals: one integer of 128 bits, the low half
 // first.
 func newDecimal() *fixedData {
-	return &fixedData{width: 16, append: func(buf []byte, f *schemas.Field) []byte {
-		if len(f.Bytes) != 16 {
-			return append(buf, make([]byte, 16)...)
+	return &fixedData{width: 16, put: func(to []byte, f *schemas.Field) {
+		if len(f.Bytes) == 16 {
+			binary.LittleEndian.PutUint64(to, binary.BigEndian.Uint64(f.Bytes[8:]))
+			binary.LittleEndian.PutUint64(to[8:], binary.BigEndian.Uint64(f.Bytes))
 		}
-		buf = binary.LittleEndian.AppendUint64(buf, binary.BigEndian.Uint64(f.Bytes[8:]))
-		return binary.LittleEndian.AppendUint64(buf, binary.BigEndian.Uint64(f.Bytes))
 	}}
 }
 
@@ -92,13 +100,15 @@ type nullData struct {
 	*fixedData
 }
 
-func (d *nullData) add(f *schemas.Field) {
-	null := byte(0)
-	if f.Null {
-		null = 1
+func (d *nullData) add(fields []schemas.Field, stride int) {
+	for i := 0; i < len(fields); i += stride {
+		null := byte(0)
+		if fields[i].Null {
+			null = 1
+		}
+		d.mask = append(d.mask, null)
 	}
-	d.mask = append(d.mask, null)
-	d.fixedData.add(f)
+	d.fixedData.add(fields, stride)
 }
 
 func (d *nullData) Reset()                       { d.mask = d.mask[:0]; d.fixedData.Reset() }
@@ -117,8 +127,14 @@ type textData struct {
 	buf  []byte
 }
 
-func (d *textData) add(f *schemas.Field) {
-	d.buf = append(binary.AppendUvarint(d.buf, uint64(len(f.Bytes))), f.Bytes...)
+func (d *textData) add(fields []schemas.Field, stride int) {
+	for i := 0; i < len(fields); i += stride {
+		d.put(fields[i].Bytes)
+	}
+}
+
+func (d *textData) put(text []byte) {
+	d.buf = append(binary.AppendUvarint(d.buf, uint64(len(text))), text...)
 	d.rows++
 }
 

@@ -1,7 +1,6 @@
 package lake
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
 
@@ -13,7 +12,8 @@ import (
 // nameData is a LowCardinality(String): the different texts of a block, and for
 // each row the number of its own. What was met stays known from block to block,
 // so that a text that comes again costs neither memory nor, if it is that of the
-// row before, a search.
+// row before or came after that one the last time too, a search: answers name
+// their instruments in one order.
 type nameData struct {
 	known map[string]*word
 	block uint32 // number of the block under way
@@ -28,6 +28,7 @@ type word struct {
 	text  string
 	block uint32 // the last block it was in
 	code  uint32 // its number there
+	next  *word  // what came after it the last time; of those known, or nil
 }
 
 // mostNames bounds what a column remembers (I8). More than that is no column of
@@ -36,31 +37,45 @@ const mostNames = 1 << 16
 
 func newNames() *nameData { return &nameData{known: map[string]*word{}, block: 1} }
 
-func (d *nameData) add(f *schemas.Field) {
-	if d.last != nil && string(f.Bytes) == d.last.text {
-		d.rows = append(d.rows, d.last.code)
-		return
+func (d *nameData) add(fields []schemas.Field, stride int) {
+	for i := 0; i < len(fields); i += stride {
+		text := fields[i].Bytes
+		n := d.last
+		if n == nil || string(text) != n.text {
+			n = d.find(text)
+		}
+		if n.block != d.block {
+			n.block, n.code = d.block, uint32(d.keys.rows)
+			d.keys.put(text)
+		}
+		d.rows = append(d.rows, n.code)
 	}
-	n := d.known[string(f.Bytes)]
-	if n == nil {
-		n = d.meet(f)
+}
+
+// find is the word of a text that is not that of the row before.
+func (d *nameData) find(text []byte) *word {
+	var n *word
+	if d.last != nil && d.last.next != nil && string(text) == d.last.next.text {
+		n = d.last.next
+	} else if n = d.known[string(text)]; n == nil {
+		n = d.meet(text)
 	}
-	if n.block != d.block {
-		n.block, n.code = d.block, uint32(d.keys.rows)
-		d.keys.add(f)
+	if d.last != nil {
+		d.last.next = n
 	}
 	d.last = n
-	d.rows = append(d.rows, n.code)
+	return n
 }
 
 // meet notes a new text.
-func (d *nameData) meet(f *schemas.Field) *word {
+func (d *nameData) meet(text []byte) *word {
 	if len(d.known) >= mostNames {
 		// Those of this block keep their numbers: they are in its keys twice
 		// when they come again, which is allowed.
 		clear(d.known)
+		d.last = nil
 	}
-	n := &word{text: string(bytes.Clone(f.Bytes))}
+	n := &word{text: string(text)}
 	d.known[n.text] = n
 	return n
 }
@@ -68,7 +83,7 @@ func (d *nameData) meet(f *schemas.Field) *word {
 func (d *nameData) Rows() int { return len(d.rows) }
 
 func (d *nameData) Reset() {
-	d.rows, d.last = d.rows[:0], nil
+	d.rows = d.rows[:0]
 	d.keys.Reset()
 	d.block++
 }

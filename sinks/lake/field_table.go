@@ -110,12 +110,13 @@ func (t *fieldTable) load(ctx context.Context, b sinks.Block, base origin) ([]pa
 		return nil, fmt.Errorf("table %s has columns for %d fields, records have %d", t.name, want, t.reader.Width())
 	}
 	blocks := map[int]*fieldBlock{}
-	row := make([]schemas.Field, len(t.columns))
+	rows := newFieldRows(len(t.columns))
 	var refused []sinks.Refusal
 	var block *fieldBlock
 	var month monthSpan
 	for i := range b.Records {
 		r := &b.Records[i]
+		row := rows.next()
 		unknown, err := t.reader.Read(ctx, r.Value, row)
 		if err == nil {
 			err = t.check(row)
@@ -132,14 +133,19 @@ func (t *fieldTable) load(ctx context.Context, b sinks.Block, base origin) ([]pa
 			t.unknown(t.name, unknown)
 		}
 		if at := row[t.month].Int; block == nil || !month.holds(at) {
+			rows.into(block, t.fetched)
+			copy(rows.next(), row)
 			month = monthOf(at)
 			if block = blocks[month.number]; block == nil {
 				block = t.take()
 				blocks[month.number] = block
 			}
 		}
-		block.add(row, r.Timestamp.UnixMicro(), r.Offset, row[t.fetched].Int)
+		if rows.keep(r); rows.n == rowsAtOnce {
+			rows.into(block, t.fetched)
+		}
 	}
+	rows.into(block, t.fetched)
 	parts := make([]part, 0, len(blocks))
 	for _, month := range slices.Sorted(maps.Keys(blocks)) {
 		parts = append(parts, t.part(month, blocks[month], &base))
@@ -172,14 +178,18 @@ func (t *fieldTable) check(row []schemas.Field) error {
 	return nil
 }
 
-func (b *fieldBlock) add(row []schemas.Field, recorded, offset, fetched int64) {
+// add appends rows, which lie one after the other.
+func (b *fieldBlock) add(rows *fieldRows, fetched int) {
+	fields, width := rows.fields[:rows.n*rows.width], rows.width
 	for i, d := range b.fields {
-		d.add(&row[i])
+		d.add(fields[i:], width)
 	}
-	b.recorded.buf = binary.LittleEndian.AppendUint64(b.recorded.buf, uint64(recorded))
-	b.offsets.buf = binary.LittleEndian.AppendUint64(b.offsets.buf, uint64(offset))
-	b.fetched = append(b.fetched, fetched)
-	b.rows++
+	for i := range rows.n {
+		b.recorded.buf = binary.LittleEndian.AppendUint64(b.recorded.buf, uint64(rows.recorded[i]))
+		b.offsets.buf = binary.LittleEndian.AppendUint64(b.offsets.buf, uint64(rows.offsets[i]))
+		b.fetched = append(b.fetched, fields[i*width+fetched].Int)
+	}
+	b.rows += rows.n
 }
 
 // part makes the block ready to be sent.
