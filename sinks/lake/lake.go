@@ -110,6 +110,7 @@ type Lake struct {
 	conn    driver.Conn
 	inserts *inserters
 	dialer  *secure.Dialer
+	near    bool        // no network lies between this process and the server
 	worked  atomic.Bool // a connection was made
 }
 
@@ -123,7 +124,7 @@ func Open(config Config) (*Lake, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("opening the lake: %w", err)
 	}
-	l := &Lake{config: config, inserts: newInserters(config.MaxInserts),
+	l := &Lake{config: config, inserts: newInserters(config.MaxInserts), near: onThisMachine(config.Address),
 		dialer: secure.NewDialer(config.TLS, "clickhouse.tls", config.DialTimeout)}
 	l.options = &clickhouse.Options{
 		Protocol:        clickhouse.Native,
