@@ -59,7 +59,7 @@ func (f *fleet) restarts(what string, nodes int, end, start func()) {
 		for n := range f.partitions {
 			p := place{role, n}
 			eventually(f.t, goesOnWithin+30*time.Second, fmt.Sprintf("%v moves on after %s", p, what), func() error {
-				_, after, ok := f.watch.around(p, whole)
+				after, ok := f.watch.after(p, whole)
 				if !ok {
 					return errors.New("it stands still")
 				}

@@ -99,17 +99,16 @@ func (w *watcher) note(p place, offset int64, err error) {
 	}
 }
 
-// around returns the last progress up to an instant and the first after it.
-func (w *watcher) around(p place, t time.Time) (before, after time.Time, ok bool) {
+// after returns when a partition first moved after an instant.
+func (w *watcher) after(p place, t time.Time) (at time.Time, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, at := range w.moves[p] {
 		if at.After(t) {
-			return before, at, true
+			return at, true
 		}
-		before = at
 	}
-	return before, time.Time{}, false
+	return time.Time{}, false
 }
 
 // longestPause returns the longest time without progress between two instants.
