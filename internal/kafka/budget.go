@@ -3,11 +3,12 @@ package kafka
 import "sync"
 
 // budget shares what a process may hold of records (I8) among its partitions by
-// what they need. A quarter is theirs in equal reserves, so that one that wakes
-// up is never kept out; the rest is lent in equal parts to those that hold more
-// than their reserve. A partition alone with a backlog has nearly all of it, and
-// all together never hold more than the limit, but for what one poll brought
-// each of them.
+// what they need: each may hold four times what is free, as switches share the
+// memory of their ports (Choudhury and Hahne, Dynamic Queue Length Thresholds,
+// 1998). One alone with a backlog has four fifths of it, three have four
+// thirteenths each, and some is always left for one that wakes up, also while
+// another stands still with all it could get. All together never hold more than
+// the limit, but for what one poll brought each of them.
 type budget struct {
 	limit int
 
@@ -48,20 +49,15 @@ func (b *budget) hold(a *assignment, bytes int) {
 func (b *budget) share() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	reserve := b.limit / 4 / max(len(b.held), 1)
-	pool := b.limit - b.limit/4
-	lent, borrowers := 0, 0
+	free := b.limit
 	for _, bytes := range b.held {
-		if bytes > reserve {
-			lent += bytes - reserve
-			borrowers++
-		}
+		free -= bytes
 	}
-	if lent >= pool {
-		return reserve
-	}
-	return reserve + pool/max(borrowers, 1)
+	return max(4*free, least)
 }
+
+// least lets every partition hold a record, whatever the others do.
+const least = 1
 
 // total is what all partitions hold together.
 func (b *budget) total() int {

@@ -162,6 +162,7 @@ func (m *member) options(ctx context.Context) []kgo.Opt {
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { m.drop(ps, 0, true) }),
 	)
 	if m.consume {
+		opts = append(opts, rangeOptions()...)
 		opts = append(opts, kgo.OnOffsetsFetched(m.fetched.note), kgo.AdjustFetchOffsetsFn(m.claim))
 	}
 	return opts

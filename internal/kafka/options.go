@@ -20,6 +20,8 @@ const (
 	// fetchMaxPartitionBytes is the share of one partition. A larger batch is
 	// returned whole all the same, so it need not cover responses.v1.
 	fetchMaxPartitionBytes = 1 << 20
+	// rangeFetchBytes is that of a partition whose ranges are written.
+	rangeFetchBytes = 256 << 10
 	// maxDecompressedBatch refuses compressed bombs; the library's own limit
 	// is 1 GiB. Our largest batch is a little over maxResponseBytes.
 	maxDecompressedBatch = 64 << 20
@@ -85,6 +87,17 @@ func readerOptions(c Config, group string, topics ...string) []kgo.Opt {
 		kgo.FetchMaxPartitionBytes(fetchMaxPartitionBytes),
 		kgo.FetchMaxWait(500*time.Millisecond),
 	)
+}
+
+// rangeOptions are those of a member whose partitions are paused when they are
+// full. One request at a time is under way to a broker, and it asks for what was
+// not paused when it began: while that is idle partitions, one that goes on waits
+// for its end. A fetch is small, since two of them are in memory beside the ranges.
+func rangeOptions() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.FetchMaxWait(50 * time.Millisecond),
+		kgo.FetchMaxPartitionBytes(rangeFetchBytes),
+	}
 }
 
 // writerOptions are those of a client that produces. Idempotence is the

@@ -112,14 +112,18 @@ func (q *queue) take(maxRecords, maxBytes int) (rs []stream.Record, next int64) 
 	return rs, q.next
 }
 
-// room is memory for records; mu is held.
+// room is memory for records; mu is held. While a range is being written little
+// gathers, and then there is the memory of that range.
 func (q *queue) room(least int) []stream.Record {
-	if cap(q.spare) < max(q.taken/2, least) {
-		return make([]stream.Record, 0, max(q.taken, least))
+	if cap(q.spare) >= max(q.taken/2, least) {
+		rs := q.spare[:0]
+		q.spare = nil
+		return rs
 	}
-	rs := q.spare[:0]
-	q.spare = nil
-	return rs
+	if q.working > 0 {
+		return make([]stream.Record, 0, least)
+	}
+	return make([]stream.Record, 0, max(q.taken, least))
 }
 
 // recycle gives back what take returned, once nobody looks at it any more: a
@@ -128,7 +132,10 @@ func (q *queue) recycle(rs []stream.Record) {
 	clear(rs[:cap(rs)]) // lets go of keys and values
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if cap(rs) > cap(q.spare) {
+	switch {
+	case len(q.records) > 0 && cap(rs) > cap(q.records):
+		q.records = append(rs[:0], q.records...)
+	case cap(rs) > cap(q.spare):
 		q.spare = rs[:0]
 	}
 	if len(q.records) == 0 && q.taken < cap(q.spare)/4 {

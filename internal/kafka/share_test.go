@@ -193,11 +193,11 @@ func TestBudgetShares(t *testing.T) {
 			t.Errorf("%s: a partition may hold %d of 64, want %d", what, got, want)
 		}
 	}
-	f("nobody holds anything", []int{0, 0, 0, 0}, 4+48)
-	f("small holdings are within the reserve", []int{4, 3, 4, 1}, 4+48)
-	f("one borrows", []int{5, 0, 0, 0}, 4+48)
-	f("two borrow", []int{5, 9, 0, 0}, 4+24)
-	f("one has it all", []int{52, 0, 0, 0}, 4)
+	f("nobody holds anything", []int{0, 0, 0, 0}, 256)
+	f("small holdings", []int{1, 1, 0, 1}, 244)
+	f("one is where it must stop", []int{52, 0, 0, 0}, 48)
+	f("three are", []int{20, 20, 20, 0}, 16)
+	f("all of it is taken", []int{40, 26, 0, 0}, 1)
 }
 
 // TestWritesPerSecond: whatever arrives where, the writes that are not full keep
