@@ -33,12 +33,12 @@ configuration is asked, and those that --admin-addr names.
 Where no servers are configured, those of a running ` + "`pricelake up`" + ` are looked at.`,
 		Example: examples("pricelake doctor", "pricelake doctor lake",
 			`pricelake doctor --json | jq -r 'select(.verdict == "fail") | .remedy'`),
-		ValidArgs: append(app.RoleNames(), "all"),
+		ValidArgs: append(app.RoleNames(), allRoles),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var roles []string
 			if len(args) > 0 {
 				var err error
-				if roles, err = roleNames(args); err != nil {
+				if roles, err = chosenRoles(args, app.RoleNames(), "the roles"); err != nil {
 					return err
 				}
 			}

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/user"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,10 +34,10 @@ func (c *cli) resumeCommand() *cobra.Command {
 
 func (c *cli) switchCommand(paused bool, cmd *cobra.Command) *cobra.Command {
 	var reason string
-	cmd.Args = cobra.MinimumNArgs(1)
-	cmd.ValidArgs = append(app.PausableRoles(), "all")
+	cmd.Args = cobra.ArbitraryArgs // none is an error that names the roles
+	cmd.ValidArgs = append(app.PausableRoles(), allRoles)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		roles, err := pausable(args)
+		roles, err := chosenRoles(args, app.PausableRoles(), "those that can be paused")
 		if err != nil {
 			return err
 		}
@@ -77,21 +74,6 @@ func (c *cli) printSwitch(s app.RoleSwitch) error {
 	}
 	c.out.line("%s %s%s", s.Role, state, was)
 	return nil
-}
-
-func pausable(args []string) ([]string, error) {
-	var roles []string
-	for _, arg := range args {
-		switch {
-		case arg == "all":
-			return app.PausableRoles(), nil
-		case !slices.Contains(app.PausableRoles(), arg):
-			return nil, usageError{fmt.Errorf("no role %q that can be paused; those are %s", arg, strings.Join(app.PausableRoles(), ", "))}
-		case !slices.Contains(roles, arg):
-			roles = append(roles, arg)
-		}
-	}
-	return roles, nil
 }
 
 // operator names who runs this command, user@host.

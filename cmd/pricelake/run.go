@@ -1,10 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"slices"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/pricelake/pricelake/internal/app"
@@ -27,13 +23,13 @@ func (c *cli) runCommand() *cobra.Command {
   all            every role
 
 Set up the servers once with ` + "`topics apply`, `schemas register`, `migrate` and `catalog apply`.",
-		Args: cobra.MinimumNArgs(1),
+		Args: cobra.ArbitraryArgs, // none is an error that names the roles
 		Example: examples(
 			"PRICELAKE_KAFKA_BROKERS=kafka:9092 PRICELAKE_REGISTRY_URL=http://registry:8081 pricelake run scheduler poller",
 			"pricelake run --config pricelake.yaml lake"),
-		ValidArgs: append(app.RoleNames(), "all"),
+		ValidArgs: append(app.RoleNames(), allRoles),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			roles, err := roleNames(args)
+			roles, err := chosenRoles(args, app.RoleNames(), "the roles")
 			if err != nil {
 				return err
 			}
@@ -59,19 +55,4 @@ Set up the servers once with ` + "`topics apply`, `schemas register`, `migrate` 
 	}
 	cmd.Flags().StringVar(&adminAddr, "admin-addr", "", "host:port of /metrics, /livez and /readyz; each process of a machine needs its own (default 127.0.0.1:8090)")
 	return cmd
-}
-
-func roleNames(args []string) ([]string, error) {
-	var roles []string
-	for _, arg := range args {
-		switch {
-		case arg == "all":
-			return app.RoleNames(), nil
-		case !slices.Contains(app.RoleNames(), arg):
-			return nil, usageError{fmt.Errorf("no role %q; the roles are %s", arg, strings.Join(app.RoleNames(), ", "))}
-		case !slices.Contains(roles, arg):
-			roles = append(roles, arg)
-		}
-	}
-	return roles, nil
 }
