@@ -34,6 +34,12 @@ func TestExitCodes(t *testing.T) {
 	f(exitUsage, `"fly" is no command`, "catalog", "fly")
 	f(exitUsage, `"fly" is no command of pricelake;`, "fly")
 	f(exitUsage, `"doctr" is no command of pricelake; did you mean doctor?`, "doctr")
+	f(exitUsage, `"doctr" is no command of pricelake; did you mean doctor?`, "help", "doctr")
+	f(exitUsage, `"nonsense" is no command of pricelake;`, "help", "nonsense")
+	f(exitUsage, `"aply" is no command of pricelake catalog; did you mean apply?`, "help", "catalog", "aply")
+	f(exitUsage, `"lake" is no command of pricelake run;`, "help", "run", "lake")
+	f(exitOK, "", "help")
+	f(exitOK, "", "help", "help")
 	f(exitUsage, `unknown command "klingon"`, "completion", "klingon")
 	f(exitOK, "", "completion", "bash")
 	f(exitUsage, "unknown flag: --fly", "--fly")
@@ -88,6 +94,18 @@ func TestCompletion(t *testing.T) {
 	code, out, _ := invoke(t, "", "__complete", "run", "")
 	if code != exitOK || !strings.Contains(out, "deduplicator") {
 		t.Errorf("completion of `run`: exit %d, %q", code, out)
+	}
+}
+
+func TestHelpOfACommandIsItsOwn(t *testing.T) {
+	for want, args := range map[string][]string{
+		"pricelake catalog apply FILE|": {"help", "catalog", "apply"},
+		"pricelake sql [QUERY] [flags]": {"help", "sql"},
+		"pricelake [command]":           {"help"},
+	} {
+		if code, out, _ := invoke(t, "", args...); code != exitOK || !strings.Contains(out, want) {
+			t.Errorf("%v: exit %d, want the usage %q:\n%s", args, code, want, out)
+		}
 	}
 }
 

@@ -121,6 +121,7 @@ and ask the first question in a second terminal:
 		c.traceCommand(), c.dlqCommand(), c.quarantineCommand(), c.doctorCommand(), c.engineCommandGroup(), c.aclCommand(), c.configCommand(), c.versionCommand(), c.simulatorCommand(), c.healthcheckCommand(), c.benchCommand(),
 	)
 	root.Args = cobra.ArbitraryArgs // else cobra refuses an unknown command itself, with the status of a failure
+	addHelp(root)
 	wrapUsage(root)
 	return root
 }
@@ -140,11 +141,7 @@ func wrapUsage(cmd *cobra.Command) {
 		cmd.SuggestionsMinimumDistance = 2 // letters
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				hint := ""
-				if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-					hint = fmt.Sprintf("; did you mean %s?", strings.Join(like, ", "))
-				}
-				return usageError{fmt.Errorf("%q is no command of %s%s; see `%s --help`", args[0], cmd.CommandPath(), hint, cmd.CommandPath())}
+				return noCommand(cmd, args[0])
 			}
 			return cmd.Help()
 		}
