@@ -95,6 +95,19 @@ func TestCompletion(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, "deduplicator") {
 		t.Errorf("completion of `run`: exit %d, %q", code, out)
 	}
+	if _, out, _ = invoke(t, "", "__complete", "help", "cat"); !strings.Contains(out, "catalog\t") {
+		t.Errorf("completion of `help`: %q", out)
+	}
+	for shell, begin := range map[string]string{"bash": "# bash completion V2 for pricelake", "zsh": "#compdef pricelake", "fish": "# fish completion for pricelake"} {
+		if code, out, _ = invoke(t, "", "completion", shell); code != exitOK || !strings.HasPrefix(out, begin) {
+			t.Errorf("the script for %s: exit %d, it begins with %.40q", shell, code, out)
+		}
+		for _, args := range [][]string{{"completion", "--help"}, {"completion", shell, "--help"}} {
+			if _, out, _ = invoke(t, "", args...); !strings.Contains(out, "Examples:\n") || !strings.Contains(out, "pricelake completion "+shell) {
+				t.Errorf("%v has no example for %s:\n%s", args, shell, out)
+			}
+		}
+	}
 }
 
 func TestHelpOfACommandIsItsOwn(t *testing.T) {

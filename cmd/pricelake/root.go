@@ -60,12 +60,7 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 	root := c.root()
 	root.SetArgs(commentsAreNoFlags(args))
 	root.SetIn(stdin)
-	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.InitDefaultCompletionCmd() // else it is made later, and answers an unknown shell with its help and status 0
-	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		wrapUsage(completion)
-	}
 	err := root.ExecuteContext(ctx)
 	return c.exit(err)
 }
@@ -121,7 +116,9 @@ and ask the first question in a second terminal:
 		c.traceCommand(), c.dlqCommand(), c.quarantineCommand(), c.doctorCommand(), c.engineCommandGroup(), c.aclCommand(), c.configCommand(), c.versionCommand(), c.simulatorCommand(), c.healthcheckCommand(), c.benchCommand(),
 	)
 	root.Args = cobra.ArbitraryArgs // else cobra refuses an unknown command itself, with the status of a failure
+	root.SetOut(c.out.w)
 	addHelp(root)
+	addCompletion(root)
 	wrapUsage(root)
 	return root
 }
