@@ -35,31 +35,39 @@ func (c *cli) statusCommand() *cobra.Command {
 
 // printStatus prints the sections that are known, and says which are not.
 func (c *cli) printStatus(s app.Status) {
-	section := func(title string, known bool, server string, header []string, rows [][]string) {
-		if !known {
-			c.out.line("%s: %s, %s gives no answer", title, c.out.bad("not known"), server)
+	section := func(title string, why *app.NotKnown, server string, header []string, rows [][]string) {
+		if why != nil {
+			c.out.line("%s: %s, %s %s", title, c.out.bad("not known"), server, because(why))
 			return
 		}
 		c.out.line("%s", title)
 		c.out.table(header, rows)
 		c.out.line("")
 	}
-	section("Calls (last poll, and counts of the last hour)", s.Calls != nil, "ClickHouse",
+	section("Calls (last poll, and counts of the last hour)", s.ClickHouse, "ClickHouse",
 		[]string{"call", "provider", "last outcome", "ago", "polls", "not valued", "error"}, c.callRows(s.Calls))
-	section("Roles", s.Roles != nil, "Kafka", []string{"role", "switch", "paused for", "switched by", "reason"}, c.roleRows(s.Roles))
+	section("Roles", s.Kafka, "Kafka", []string{"role", "switch", "paused for", "switched by", "reason"}, c.roleRows(s.Roles))
 	rows := make([][]string, 0, len(s.Groups))
 	for _, g := range s.Groups {
 		rows = append(rows, []string{g.Group, g.Topic, strconv.Itoa(g.Partitions), strconv.FormatInt(g.Lag, 10), strconv.Itoa(g.Members)})
 	}
-	section("Consumer groups", s.Groups != nil, "Kafka", []string{"group", "topic", "partitions", "lag", "members"}, rows)
+	section("Consumer groups", s.Kafka, "Kafka", []string{"group", "topic", "partitions", "lag", "members"}, rows)
 	rows = nil
 	for _, t := range s.Tables {
 		rows = append(rows, []string{t.Table, strconv.FormatUint(t.Rows, 10), strconv.FormatUint(t.Bytes, 10), ago(t.Newest)})
 	}
-	section("Lake", s.Tables != nil, "ClickHouse", []string{"table", "rows", "bytes", "newest"}, rows)
+	section("Lake", s.ClickHouse, "ClickHouse", []string{"table", "rows", "bytes", "newest"}, rows)
 	for _, w := range s.Warnings {
 		c.out.line("%s %s", c.out.bad("warning:"), w)
 	}
+}
+
+// because ends the sentence that a server begins, with what to do.
+func because(why *app.NotKnown) string {
+	if why.Remedy == "" {
+		return why.Reason
+	}
+	return why.Reason + ": " + why.Remedy
 }
 
 func (c *cli) callRows(calls []app.CallStatus) [][]string {

@@ -21,6 +21,9 @@ type Status struct {
 	Roles    []RoleStatus      `json:"roles"`
 	Tables   []lake.TableStats `json:"tables"`
 	Warnings []string          `json:"warnings,omitempty"`
+	// Kafka and ClickHouse say why nothing is known of them; nil when all is.
+	Kafka      *NotKnown `json:"kafka_not_known,omitempty"`
+	ClickHouse *NotKnown `json:"clickhouse_not_known,omitempty"`
 }
 
 // RoleStatus says whether a role is paused, and who switched it last, when and
@@ -87,6 +90,7 @@ func (a *App) Status(ctx context.Context) (Status, error) {
 	if lakeDown = a.lakeStatus(ctx, &s); lakeDown != nil {
 		s.Calls, s.Tables = nil, nil
 	}
+	s.Kafka, s.ClickHouse = notKnown(kafkaDown), notKnown(lakeDown)
 	a.schemaStatus(ctx, &s)
 	return s, errors.Join(kafkaDown, lakeDown)
 }
@@ -121,9 +125,7 @@ func (a *App) groupStatus(ctx context.Context, s *Status) error {
 			}
 			last.Partitions++
 			if !g.Uncommitted {
-				if !g.Uncommitted {
-					last.Lag += p.Lag()
-				}
+				last.Lag += p.Lag()
 			}
 		}
 	}

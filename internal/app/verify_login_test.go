@@ -49,6 +49,12 @@ func TestToolsSayThatTheLoginIsRefused(t *testing.T) {
 			if s.Groups != nil || s.Roles != nil || s.Calls != nil || s.Tables != nil {
 				t.Errorf("status knows something: %+v", s)
 			}
+			if s.Kafka == nil || s.Kafka.Reason != "refuses the login" || !strings.Contains(s.Kafka.Remedy, "check kafka.sasl.user") {
+				t.Errorf("of Kafka status says %+v, want that the login is refused and what to check", s.Kafka)
+			}
+			if s.ClickHouse == nil || s.ClickHouse.Reason != "gives no answer" {
+				t.Errorf("of a ClickHouse that is away status says %+v", s.ClickHouse)
+			}
 			return err
 		},
 	} {
