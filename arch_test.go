@@ -94,9 +94,10 @@ var mayImport = map[string][]string{
 	"internal/config":      {},
 	"internal/config/":     {"internal/config"},
 	"internal/failpoint":   {},
+	"internal/freeport":    {},
 	"internal/ops":         {},
 	"internal/promtest":    {"internal/servers"}, // for tests
-	"internal/servers":     {},
+	"internal/servers":     {"internal/freeport"},
 	"internal/bench":       {"internal/", "producers/catalog", "schemas", "schemas/"},
 	"internal/e2e":         {}, // tests only
 	"internal/e2e/":        {},

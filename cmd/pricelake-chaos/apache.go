@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/pricelake/pricelake/internal/freeport"
 )
 
 // prepareKafka formats a data directory for one Apache Kafka process, broker
@@ -26,7 +28,7 @@ func prepareKafka(ctx context.Context, o *options, dir, addr string) (argv []str
 		addr, _, _ = strings.Cut(rest, ",")
 		return argv, addr, nil
 	}
-	controller, err := freeAddr()
+	controller, err := freeport.Addr()
 	if err != nil {
 		return nil, "", err
 	}

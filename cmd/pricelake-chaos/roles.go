@@ -13,6 +13,7 @@ import (
 	"github.com/pricelake/pricelake/internal/app"
 	"github.com/pricelake/pricelake/internal/config"
 	"github.com/pricelake/pricelake/internal/failpoint"
+	"github.com/pricelake/pricelake/internal/freeport"
 	"github.com/pricelake/pricelake/internal/ops"
 	"github.com/pricelake/pricelake/producers/catalog"
 )
@@ -83,7 +84,7 @@ func startRoles(ctx context.Context, o *options, s *servers, armory *armory, kaf
 	for _, role := range app.RoleNames() {
 		for i := range o.replicas {
 			name := processName(role, i)
-			admin, err := freeAddr()
+			admin, err := freeport.Addr()
 			if err != nil {
 				return r, err
 			}

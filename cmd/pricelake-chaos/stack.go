@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/fault"
 	"github.com/pricelake/pricelake/cmd/pricelake-chaos/proc"
+	"github.com/pricelake/pricelake/internal/freeport"
 )
 
 // servers are Kafka, registry and ClickHouse of a run: started by it and ended
@@ -50,7 +50,7 @@ func startServers(ctx context.Context, o *options, dir string) (s *servers, err 
 		}
 	}
 	if s.registry == "" {
-		addr, err := freeAddr()
+		addr, err := freeport.Addr()
 		if err != nil {
 			return nil, err
 		}
@@ -73,7 +73,7 @@ func first(list []string) string {
 }
 
 func (s *servers) startKafka(ctx context.Context, o *options) error {
-	addr, err := freeAddr()
+	addr, err := freeport.Addr()
 	if err != nil {
 		return err
 	}
@@ -90,11 +90,11 @@ func (s *servers) startKafka(ctx context.Context, o *options) error {
 }
 
 func (s *servers) startClickHouse(ctx context.Context) error {
-	native, err := freeAddr()
+	native, err := freeport.Addr()
 	if err != nil {
 		return err
 	}
-	web, err := freeAddr()
+	web, err := freeport.Addr()
 	if err != nil {
 		return err
 	}
@@ -155,20 +155,6 @@ func (s *servers) stop() {
 	for _, p := range slices.Backward(s.processes) {
 		p.Stop(stopPatience)
 	}
-}
-
-// freeAddr finds a port that stays free while the process that has it is down: it
-// is below those that systems give to anybody who asks for any port (from 32768 on
-// Linux, from 49152 by RFC 6335).
-func freeAddr() (addr string, err error) {
-	const tries = 100
-	for range tries {
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))); err == nil {
-			return l.Addr().String(), l.Close()
-		}
-	}
-	return "", fmt.Errorf("finding a free port: %w", err)
 }
 
 func listens(addr string) func(context.Context) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/pricelake/pricelake/internal/app"
 	"github.com/pricelake/pricelake/internal/config"
 	"github.com/pricelake/pricelake/internal/embed"
+	"github.com/pricelake/pricelake/internal/freeport"
 	"github.com/pricelake/pricelake/internal/ops"
 	"github.com/pricelake/pricelake/producers/catalog"
 )
@@ -108,7 +109,7 @@ func runUp(ctx context.Context, file string, getenv func(string) string, log *sl
 		Events: app.UpEvents{Step: func(string) {}, Notice: func(string) {}, Fetch: func(string, int64, int64) {},
 			Ready: func(app.Endpoints) {}, Counts: func(app.Counts) {}}}
 	for _, addr := range []*string{&o.KafkaAddr, &o.RegistryAddr, &o.ClickHouseAddr, &o.ClickHouseHTTPAddr, &o.AdminAddr} {
-		if *addr, err = freeAddr(); err != nil {
+		if *addr, err = freeport.Addr(); err != nil {
 			return err
 		}
 	}

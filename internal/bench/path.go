@@ -11,6 +11,7 @@ import (
 
 	"github.com/pricelake/pricelake/internal/app"
 	"github.com/pricelake/pricelake/internal/embed"
+	"github.com/pricelake/pricelake/internal/freeport"
 	"github.com/pricelake/pricelake/internal/simulator"
 )
 
@@ -112,7 +113,7 @@ type simulated struct {
 }
 
 func (s *Servers) startSimulator(ctx context.Context) (a simulated, err error) {
-	addr, err := freeAddr()
+	addr, err := freeport.Addr()
 	if err != nil {
 		return a, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pricelake/pricelake/internal/embed"
+	"github.com/pricelake/pricelake/internal/freeport"
 	"github.com/pricelake/pricelake/schemas/avro"
 )
 
@@ -72,7 +72,7 @@ func StartServers(ctx context.Context, o ServerOptions) (s *Servers, err error) 
 	if err := s.startBroker(ctx); err != nil {
 		return s, err
 	}
-	registryAddr, err := freeAddr()
+	registryAddr, err := freeport.Addr()
 	if err != nil {
 		return s, err
 	}
@@ -89,7 +89,7 @@ func StartServers(ctx context.Context, o ServerOptions) (s *Servers, err error) 
 }
 
 func (s *Servers) startBroker(ctx context.Context) (err error) {
-	if s.Kafka, err = freeAddr(); err != nil {
+	if s.Kafka, err = freeport.Addr(); err != nil {
 		return err
 	}
 	s.broker, err = s.Start("broker", []string{childAddrEnv + "=" + s.Kafka}, childBroker)
@@ -100,11 +100,11 @@ func (s *Servers) startBroker(ctx context.Context) (err error) {
 }
 
 func (s *Servers) startClickHouse(ctx context.Context, o ServerOptions, addresses *embed.Addresses) error {
-	native, err := freeAddr()
+	native, err := freeport.Addr()
 	if err != nil {
 		return err
 	}
-	web, err := freeAddr()
+	web, err := freeport.Addr()
 	if err != nil {
 		return err
 	}
@@ -165,20 +165,6 @@ func (s *Servers) Stop() error {
 		errs = append(errs, s.lock.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// freeAddr is a loopback address that nobody listens on, and nobody takes while
-// its server is away: it is below those that systems give to anybody who asks for
-// any port (from 32768 on Linux, from 49152 by RFC 6335).
-func freeAddr() (addr string, err error) {
-	const tries = 100
-	for range tries {
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))); err == nil {
-			return l.Addr().String(), l.Close()
-		}
-	}
-	return "", fmt.Errorf("finding a free port: %w", err)
 }
 
 func listens(ctx context.Context, addr string) error {

@@ -6,12 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,23 +36,6 @@ func pricelake(t *testing.T) string {
 		t.Skip("starts the whole stack: not with -short")
 	}
 	return servers.Pricelake(t)
-}
-
-// unusualAddr is a free address below the ports that systems hand out.
-func unusualAddr(t *testing.T) string {
-	t.Helper()
-	for range 1000 {
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(20_000+rand.IntN(10_000)))
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return l.Addr().String()
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // cleanEnv is the environment without settings of ours but the cache.

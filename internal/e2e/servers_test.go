@@ -107,7 +107,7 @@ func (s *site) startRole(role, instance string) (p *part, admin string) {
 	if raceDetector && !s.plain {
 		binary = servers.PricelakeRace(s.t)
 	}
-	addr := unusualAddr(s.t)
+	addr := servers.FreeAddr(s.t)
 	env := slices.Concat(s.real.env, []string{"PRICELAKE_INSTANCE=" + instance, "PRICELAKE_ADMIN_ADDR=" + addr, "PRICELAKE_DATA_DIR=" + filepath.Join(s.dir, instance)})
 	return startPart(s.t, instance, binary, env, discard, "run", role), "http://" + addr
 }
@@ -167,7 +167,7 @@ func (s *site) prepare(args ...string) error {
 // startSimulator starts the price APIs in a process that outlasts the roles.
 func (s *site) startSimulator() {
 	s.t.Helper()
-	addr, admin := unusualAddr(s.t), unusualAddr(s.t)
+	addr, admin := servers.FreeAddr(s.t), servers.FreeAddr(s.t)
 	p := startPart(s.t, "simulator", pricelake(s.t), cleanEnv(), discard, "simulator", "--addr", addr, "--admin-addr", admin)
 	s.real.simulator = "http://" + addr
 	if err := awaitReady(p, "http://"+admin, time.Now().Add(startPatience)); err != nil {

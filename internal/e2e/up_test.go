@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pricelake/pricelake/internal/app"
+	"github.com/pricelake/pricelake/internal/servers"
 )
 
 // launchUp starts `pricelake up` and does not wait for it to be ready. ready
@@ -29,7 +30,7 @@ func (s *site) upPorts() []string {
 		return s.ports
 	}
 	for _, service := range []string{"kafka", "registry", "clickhouse", "clickhouse-http", "admin"} {
-		s.ports = append(s.ports, "--"+service+"-addr", unusualAddr(s.t))
+		s.ports = append(s.ports, "--"+service+"-addr", servers.FreeAddr(s.t))
 	}
 	return s.ports
 }

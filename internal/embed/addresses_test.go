@@ -9,17 +9,22 @@ import (
 	"testing"
 
 	"github.com/pricelake/pricelake/internal/embed"
+	"github.com/pricelake/pricelake/internal/freeport"
 )
 
 // freePort is a loopback port that was free a moment ago.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
 }
 
 func addresses(t *testing.T, dir string) *embed.Addresses {

@@ -5,11 +5,9 @@ package embed_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,27 +100,10 @@ func steal(t *testing.T, addr string, pid int) net.Listener {
 	}
 }
 
-// unusualAddr is a free address below the ports that systems hand out.
-func unusualAddr(t *testing.T) string {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(20_000+rand.IntN(10_000)))
-		if err == nil {
-			if err := l.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return l.Addr().String()
-		}
-		if t.Context().Err() != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // Without a password one may close the listeners: they are opened again.
 func TestDeafEngineComesBack(t *testing.T) {
 	// Not the usual port: another program would take it while it is free.
-	ch := startEngine(t, t.TempDir(), func(c *embed.ClickHouseConfig) { c.NativeAddr = unusualAddr(t) })
+	ch := startEngine(t, t.TempDir(), func(c *embed.ClickHouseConfig) { c.NativeAddr = freeAddr(t) })
 	watch(t, ch)
 	if _, err := tryAsk(t.Context(), ch.HTTPURL(), embed.Credentials{}, "SYSTEM STOP LISTEN TCP"); err != nil {
 		t.Fatal(err)

@@ -3,12 +3,13 @@ package servers
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"github.com/pricelake/pricelake/internal/freeport"
 )
 
 // kafkaVersion and registryVersion are what .ci/services installs.
@@ -77,28 +78,14 @@ func need(t testing.TB, err error) {
 	}
 }
 
-// freePort finds a port below those that the system hands out, so that nobody
-// gets it between two lives of a server.
-func freePort() (int, error) {
-	var err error
-	for range 1000 {
-		port := 20_000 + rand.IntN(10_000)
-		var l net.Listener
-		if l, err = net.Listen("tcp", loopback(port)); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("finding a free port: %w", err)
-}
-
 // FreeAddr finds a loopback address for a server of a test, that nobody is given
 // before the server is there, nor while it is away: neither who listens anywhere
 // nor who connects.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	port, err := freePort()
+	addr, err := freeport.Addr()
 	need(t, err)
-	return loopback(port)
+	return addr
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pricelake/pricelake/internal/freeport"
 )
 
 // ClickHouseConfig says how a ClickHouse differs from the one tests usually
@@ -37,7 +39,7 @@ func StartClickHouse(t testing.TB, cfg ClickHouseConfig) *ClickHouse {
 	binary := Pricelake(t)
 	c := &ClickHouse{}
 	for _, addr := range []*string{&c.native, &c.http} {
-		port, err := freePort()
+		port, err := freeport.Find()
 		need(t, err)
 		*addr = loopback(port)
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+
+	"github.com/pricelake/pricelake/internal/freeport"
 )
 
 // KafkaCluster is Apache Kafka as people run it: several nodes, each broker and
@@ -22,7 +24,7 @@ func StartKafkaCluster(t testing.TB, nodes int, cfg KafkaConfig) *KafkaCluster {
 	t.Helper()
 	controllers := make([]int, nodes)
 	for i := range controllers {
-		port, err := freePort()
+		port, err := freeport.Find()
 		need(t, err)
 		controllers[i] = port
 	}

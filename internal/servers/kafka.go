@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/pricelake/pricelake/internal/freeport"
 )
 
 //go:embed kafka.properties
@@ -60,7 +62,7 @@ type Kafka struct {
 // StartKafka starts a broker and returns when it takes connections.
 func StartKafka(t testing.TB, cfg KafkaConfig) *Kafka {
 	t.Helper()
-	controller, err := freePort()
+	controller, err := freeport.Find()
 	need(t, err)
 	k := newKafka(t, cfg, 1, []int{controller})
 	if err := k.start(); err != nil {
@@ -147,7 +149,7 @@ func (k *Kafka) properties(cfg KafkaConfig) (string, error) {
 	protocols["PLAINTEXT"] = "PLAINTEXT"
 	listeners, protocolMap := []string{"CONTROLLER://" + loopback(controller)}, []string{"CONTROLLER:PLAINTEXT"}
 	for _, name := range slices.Sorted(maps.Keys(protocols)) {
-		port, err := freePort()
+		port, err := freeport.Find()
 		if err != nil {
 			return "", err
 		}

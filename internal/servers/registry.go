@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/pricelake/pricelake/internal/freeport"
 )
 
 // RegistryConfig says how a registry differs from the one tests usually want.
@@ -34,9 +36,9 @@ func StartRegistry(t testing.TB, cfg RegistryConfig) *Registry {
 	t.Helper()
 	cache, err := installed("apicurio-" + registryVersion)
 	need(t, err)
-	port, err := freePort()
+	port, err := freeport.Find()
 	need(t, err)
-	management, err := freePort()
+	management, err := freeport.Find()
 	need(t, err)
 	r := &Registry{base: "http://" + loopback(port)}
 	health := "http://" + loopback(management) + "/health/ready"
