@@ -111,19 +111,8 @@ func TestUsageOfThisProcess(t *testing.T) {
 
 // TestLake measures a small topic in all three ways.
 func TestLake(t *testing.T) {
-	engine, _, err := embed.Locate(t.Context())
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("needs a ClickHouse engine: %v", err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := LakeOptions{Rows: 3000, SweepRows: 0, Runs: 1, Partitions: 2, engineAlso: []string{"kafka_flush_interval_ms = 200"}, Progress: t.Logf,
-		Servers: ServerOptions{Dir: t.TempDir(), Child: []string{self, childArg}, Engine: &engine, Log: quiet()}}
+		Servers: withEngine(t)}
 	report, err := Lake(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -139,19 +128,8 @@ func TestLake(t *testing.T) {
 // ClickHouse goes away for ten seconds under load: everything arrives once, and
 // nothing of it becomes a dead letter.
 func TestOutage(t *testing.T) {
-	engine, _, err := embed.Locate(t.Context())
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("needs a ClickHouse engine: %v", err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	r, err := Outage(t.Context(), OutageOptions{Rate: 2000, For: 10 * time.Second, Partitions: 3, Progress: t.Logf,
-		Servers: ServerOptions{Dir: t.TempDir(), Child: []string{self, childArg}, Engine: &engine, Log: quiet()}})
+		Servers: withEngine(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,19 +140,8 @@ func TestOutage(t *testing.T) {
 }
 
 func TestLatency(t *testing.T) {
-	engine, _, err := embed.Locate(t.Context())
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("needs a ClickHouse engine: %v", err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	r, err := Latency(t.Context(), LatencyOptions{Rate: 200, Samples: 100, Partitions: 4, Progress: t.Logf,
-		Servers: ServerOptions{Dir: t.TempDir(), Child: []string{self, childArg}, Engine: &engine, Log: quiet()}})
+		Servers: withEngine(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

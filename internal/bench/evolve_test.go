@@ -2,12 +2,10 @@ package bench
 
 import (
 	"encoding/binary"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/pricelake/pricelake/internal/embed"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/schemas/avro"
 )
@@ -16,18 +14,7 @@ import (
 // prices with a field more. Nothing is restarted, and every price is a row once,
 // with its values.
 func TestWritersMayMoveOn(t *testing.T) {
-	engine, _, err := embed.Locate(t.Context())
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("needs a ClickHouse engine: %v", err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := StartServers(t.Context(), ServerOptions{Dir: t.TempDir(), Child: []string{self, childArg}, Engine: &engine, Log: quiet()})
+	s, err := StartServers(t.Context(), withEngine(t))
 	if err != nil {
 		t.Fatal(err)
 	}

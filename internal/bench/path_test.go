@@ -2,12 +2,9 @@ package bench
 
 import (
 	"math"
-	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/pricelake/pricelake/internal/embed"
 )
 
 func TestPathReportAddsUp(t *testing.T) {
@@ -61,18 +58,8 @@ func TestReadPathRow(t *testing.T) {
 // TestPath measures the whole stack for a few polls. No answer may be lost, and no
 // moment may come much before the one that it follows: one clock, one order.
 func TestPath(t *testing.T) {
-	if _, _, err := embed.Locate(t.Context()); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("needs a ClickHouse engine: %v", err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := PathOptions{Polls: 20, Every: 200 * time.Millisecond, Flush: 300 * time.Millisecond, Progress: t.Logf,
-		Servers: ServerOptions{Dir: t.TempDir(), Child: []string{self, childArg}, Log: quiet()}}
+		Servers: withEngine(t)}
 	r, err := Path(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

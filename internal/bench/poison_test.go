@@ -4,27 +4,13 @@ import (
 	"os"
 	"testing"
 	"time"
-
-	"github.com/pricelake/pricelake/internal/embed"
 )
 
 // TestPoison measures a pair of every class with a handful of records: all that it
 // counts is counted.
 func TestPoison(t *testing.T) {
-	engine, _, err := embed.Locate(t.Context())
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("needs a ClickHouse engine: %v", err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	r, err := Poison(t.Context(), PoisonOptions{Rows: 1000, Share: 0.05, Pairs: 1, Partitions: 2, Progress: t.Logf, Only: []string{"lake/refused", "lake/cut", "normalizer/large", "normalizer/type", "deduplicator/nameless", "deduplicator/schema"},
-		Servers: ServerOptions{Dir: dir, Child: []string{self, childArg}, Engine: &engine, Log: quiet()}})
+	servers := withEngine(t)
+	r, err := Poison(t.Context(), PoisonOptions{Rows: 1000, Share: 0.05, Pairs: 1, Partitions: 2, Progress: t.Logf, Only: []string{"lake/refused", "lake/cut", "normalizer/large", "normalizer/type", "deduplicator/nameless", "deduplicator/schema"}, Servers: servers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +22,7 @@ func TestPoison(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(servers.Dir); err != nil || len(left) > 0 {
 		t.Errorf("%v is left behind, %v", left, err)
 	}
 }

@@ -8,13 +8,8 @@ import (
 
 // TestProcessors measures a few events of both processors.
 func TestProcessors(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	r, err := Processors(t.Context(), ProcessorOptions{Events: 2000, Runs: 1, Partitions: 2, Progress: t.Logf,
-		Servers: ServerOptions{Dir: dir, Child: []string{self, childArg}, Log: quiet()}})
+	servers := serverOptions(t)
+	r, err := Processors(t.Context(), ProcessorOptions{Events: 2000, Runs: 1, Partitions: 2, Progress: t.Logf, Servers: servers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +20,7 @@ func TestProcessors(t *testing.T) {
 			t.Errorf("%s: %v in %+v", name, value, r)
 		}
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(servers.Dir); err != nil || len(left) > 0 {
 		t.Errorf("%v is left behind, %v", left, err)
 	}
 }
