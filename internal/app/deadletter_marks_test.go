@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/sinks/lake"
@@ -21,37 +20,16 @@ import (
 // decision can be taken back.
 func TestDroppedLetters(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.startBroker()
-	r.startRegistry()
-	r.applyTopics()
-	r.registerSchemas()
-	a := r.app("")
+	a := newLetterRig(t)
 	ctx := t.Context()
-	producer, err := kafka.NewProducer(a.kafkaConfig("test"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer producer.Close()
-	enc, err := codec[schemas.DeadLetter](ctx, a, schemas.TopicDeadLetters)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var ids []schemas.ID
 	for offset := range int64(4) {
 		d := schemas.DeadLetter{
 			DeadLetterID: schemas.DeadLetterID(schemas.TopicPrices, schemas.ID{1}, 0, offset), OriginTopic: schemas.TopicPrices, OriginOffset: offset,
 			OriginTimestamp: time.UnixMilli(1), Role: lake.Role, Reason: schemas.DeadDecode, CallID: fmt.Sprint("call-", offset%2), FailedAt: time.UnixMilli(2 + offset), Value: []byte{byte(offset)},
 		}
-		wire, err := enc.Append(nil, &d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		// A poller that is killed may publish a letter twice.
-		letter := stream.Record{Topic: schemas.TopicDeadLetters, Key: []byte("k"), Value: wire}
-		if err := producer.Publish(ctx, letter, letter); err != nil {
-			t.Fatal(err)
-		}
+		letter := a.letter(d)
+		a.publish(letter, letter) // a poller that is killed may publish a letter twice
 		ids = append(ids, d.DeadLetterID)
 	}
 	listed := func(f DeadLetterFilter) (names string) {
@@ -113,12 +91,8 @@ func TestDroppedLetters(t *testing.T) {
 	if err != nil || shown.Mark == nil || !shown.Mark.Dropped || string(shown.Value) != "\x01" {
 		t.Errorf("a dropped letter is shown as %+v, %v", shown, err)
 	}
-	log, err := a.kafkaLog()
-	if err != nil {
-		t.Fatal(err)
-	}
 	n := 0
-	if _, err := log.ReadCommitted(ctx, stream.TopicPartition{Topic: schemas.TopicDeadLetters}, 0, func(stream.Record) error { n++; return nil }); err != nil || n != 8 {
+	if _, err := a.log.ReadCommitted(ctx, stream.TopicPartition{Topic: schemas.TopicDeadLetters}, 0, func(stream.Record) error { n++; return nil }); err != nil || n != 8 {
 		t.Errorf("%d records are in the topic of dead letters, want the 8 that were: %v", n, err)
 	}
 	// A cluster of an earlier version has no marks, and its letters are listed.

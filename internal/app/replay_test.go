@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/pricelake/pricelake/internal/failpoint"
-	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/sinks/lake"
@@ -17,50 +16,23 @@ import (
 // behind the topic would drop a second one.
 func TestLettersOfTheLakeAreReplayedOnce(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.startBroker()
-	r.startRegistry()
-	r.applyTopics()
-	r.registerSchemas()
-	a := r.app("")
+	a := newLetterRig(t)
 	ctx := t.Context()
-	producer, err := kafka.NewProducer(a.kafkaConfig("test"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer producer.Close()
-	log, err := a.kafkaLog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	topicID, _, err := log.Describe(ctx, schemas.TopicPrices)
-	if err != nil {
-		t.Fatal(err)
-	}
-	enc, err := codec[schemas.DeadLetter](ctx, a, schemas.TopicDeadLetters)
-	if err != nil {
-		t.Fatal(err)
-	}
+	topicID := a.topicID(schemas.TopicPrices)
 	var ids []schemas.ID
 	for offset := range int64(3) {
 		bad := stream.Record{Topic: schemas.TopicPrices, Key: []byte("BTC-USD"), Value: []byte{0, byte(offset)}}
 		d := schemas.DeadLetter{
-			DeadLetterID: schemas.DeadLetterID(schemas.TopicPrices, schemas.ID(topicID), 0, offset), OriginTopic: schemas.TopicPrices, OriginTopicID: schemas.ID(topicID),
+			DeadLetterID: schemas.DeadLetterID(schemas.TopicPrices, topicID, 0, offset), OriginTopic: schemas.TopicPrices, OriginTopicID: topicID,
 			OriginOffset: offset, OriginTimestamp: time.UnixMilli(1), Role: lake.Role, Reason: schemas.DeadDecode, FailedAt: time.UnixMilli(2), Key: bad.Key, Value: bad.Value,
 		}
-		wire, err := enc.Append(nil, &d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := producer.Publish(ctx, bad, stream.Record{Topic: schemas.TopicDeadLetters, Key: []byte("k"), Value: wire}); err != nil {
-			t.Fatal(err)
-		}
+		a.publish(bad, a.letter(d))
 		ids = append(ids, d.DeadLetterID)
 	}
 	// sent counts the records behind the originals, by value.
 	sent := func() map[string]int {
 		counts := map[string]int{}
-		_, err := log.ReadCommitted(ctx, stream.TopicPartition{Topic: schemas.TopicPrices}, 3, func(r stream.Record) error {
+		_, err := a.log.ReadCommitted(ctx, stream.TopicPartition{Topic: schemas.TopicPrices}, 3, func(r stream.Record) error {
 			counts[string(r.Value)]++
 			return nil
 		})
@@ -69,7 +41,8 @@ func TestLettersOfTheLakeAreReplayedOnce(t *testing.T) {
 		}
 		return counts
 	}
-	killed := r.app("")
+	killed := a.app("")
+	var err error
 	if killed.settings.Failpoints, err = failpoint.Parse(string(failpoint.ReplayProduced) + "=error"); err != nil {
 		t.Fatal(err)
 	}
@@ -101,49 +74,22 @@ func TestLettersOfTheLakeAreReplayedOnce(t *testing.T) {
 // through its topic once, also when it is named twice. What is no letter hides none.
 func TestLettersStoredTwiceAreOne(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.startBroker()
-	r.startRegistry()
-	r.applyTopics()
-	r.registerSchemas()
-	a := r.app("")
+	a := newLetterRig(t)
 	ctx := t.Context()
-	producer, err := kafka.NewProducer(a.kafkaConfig("test"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer producer.Close()
-	log, err := a.kafkaLog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	enc, err := codec[schemas.DeadLetter](ctx, a, schemas.TopicDeadLetters)
-	if err != nil {
-		t.Fatal(err)
-	}
 	origins := map[string]string{"poller": schemas.TopicRequests, "normalizer": schemas.TopicResponses, "deduplicator": schemas.TopicObserved, lake.Role: schemas.TopicPrices}
 	letters := []stream.Record{{Topic: schemas.TopicDeadLetters, Key: []byte("no letter"), Value: []byte("garbage")}}
 	var ids []schemas.ID
 	for role, topic := range origins {
-		id, _, err := log.Describe(ctx, topic)
-		if err != nil {
-			t.Fatal(err)
-		}
+		id := a.topicID(topic)
 		d := schemas.DeadLetter{
-			DeadLetterID: schemas.DeadLetterID(topic, schemas.ID(id), 0, 0), OriginTopic: topic, OriginTopicID: schemas.ID(id),
+			DeadLetterID: schemas.DeadLetterID(topic, id, 0, 0), OriginTopic: topic, OriginTopicID: id,
 			OriginTimestamp: time.UnixMilli(1), Role: role, Reason: schemas.DeadInvalid, FailedAt: time.UnixMilli(2), Key: []byte("key"), Value: []byte("of the " + role),
 		}
-		value, err := enc.Append(nil, &d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		letter := stream.Record{Topic: schemas.TopicDeadLetters, Key: []byte(topic + "/0/0"), Value: value}
+		letter := a.letter(d)
 		letters = append(letters, letter, letter)
 		ids = append(ids, d.DeadLetterID)
 	}
-	if err := producer.Publish(ctx, letters...); err != nil {
-		t.Fatal(err)
-	}
+	a.publish(letters...)
 	listed, err := a.DeadLetters(ctx, DeadLetterFilter{})
 	if err != nil || len(listed) != len(origins) {
 		t.Errorf("%d letters are listed (%v), want %d", len(listed), err, len(origins))
@@ -154,7 +100,7 @@ func TestLettersStoredTwiceAreOne(t *testing.T) {
 	}
 	for role, topic := range origins {
 		var values []string
-		_, err := log.ReadCommitted(ctx, stream.TopicPartition{Topic: topic}, 0, func(r stream.Record) error {
+		_, err := a.log.ReadCommitted(ctx, stream.TopicPartition{Topic: topic}, 0, func(r stream.Record) error {
 			values = append(values, string(r.Value))
 			return nil
 		})

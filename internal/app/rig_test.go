@@ -86,6 +86,15 @@ func (r *rig) startRegistry() {
 	r.t.Cleanup(func() { _ = s.Close(context.Background()) })
 }
 
+// startPipes starts what roles talk through, with its topics and schemas.
+func (r *rig) startPipes() {
+	r.t.Helper()
+	r.startBroker()
+	r.startRegistry()
+	r.applyTopics()
+	r.registerSchemas()
+}
+
 // app is a process with the configuration as it is now. password is that of
 // ClickHouse.
 func (r *rig) app(password string) *App {

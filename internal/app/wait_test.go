@@ -61,10 +61,7 @@ func users(t *testing.T, dir string, passwords map[string]string) {
 func TestLakeWaitsForClickHouse(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.startBroker()
-	r.startRegistry()
-	r.applyTopics()
-	r.registerSchemas()
+	r.startPipes()
 	dir := t.TempDir()
 	passwords := map[string]string{accounts.Migrator: "m", accounts.Writer: "w", accounts.Reader: "r"}
 	users(t, dir, passwords)
