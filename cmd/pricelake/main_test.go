@@ -1,0 +1,10 @@
+package main
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// A command that has ended leaves nothing running.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
