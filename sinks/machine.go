@@ -259,10 +259,6 @@ func (m *machine) acknowledged() {
 		}
 	}
 	m.remain()
-	if m.held() {
-		m.phase = burying // the store takes others, so it is the records' fault
-		return
-	}
 	m.choose()
 }
 

@@ -21,8 +21,14 @@ import (
 //
 // A block of the search is recorded before it is written, bounds and all: a part
 // of it may arrive, and a successor must not cut what is left of it otherwise, or
-// the rest could arrive late under the old name.
+// the rest could arrive late under the old name. For the same reason what is refused
+// is buried, and recorded with that, before others of the range are written: once
+// the store has taken a record, the fault is not the table's.
 func (m *machine) choose() {
+	if m.held() && m.taken {
+		m.phase = burying
+		return
+	}
 	if len(m.rest) == 0 {
 		m.finish()
 		return
@@ -123,10 +129,6 @@ func (m *machine) refusedWhole(refused *RefusedError) error {
 	m.refuse([]Refusal{{Index: 0, Reason: refused.Reason, Err: refused.Unwrap()}})
 	if err := m.drift(); err != nil {
 		return err
-	}
-	if m.taken {
-		m.phase = burying
-		return nil
 	}
 	m.choose()
 	return nil
