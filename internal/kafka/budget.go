@@ -3,18 +3,21 @@ package kafka
 import "sync"
 
 // budget shares what a process may hold of records (I8) among its partitions by
-// what they need: each may hold four times what is free, as switches share the
-// memory of their ports (Choudhury and Hahne, Dynamic Queue Length Thresholds,
-// 1998). One alone with a backlog has four fifths of it, three have four
-// thirteenths each, and some is always left for one that wakes up, also while
-// another stands still with all it could get. All together never hold more than
-// the limit, but for what one poll brought each of them.
+// what they need. Each has a reserve, so that one that wakes up keeps its pace
+// whatever the others hold. Of the rest each may have four times what is free, as
+// switches share the memory of their ports (Choudhury and Hahne, Dynamic Queue
+// Length Thresholds, 1998): one alone with a backlog has four fifths of it, three
+// have four thirteenths each. All together never hold more than the limit, but for
+// what one poll brought each of them.
 type budget struct {
 	limit int
 
 	mu   sync.Mutex
 	held map[*assignment]int // bytes, of every partition owned
 }
+
+// mostReserve is what a partition with a trickle gathers in an interval, and more.
+const mostReserve = 256 << 10
 
 // defaultBufferBytes is what the records a process holds may take.
 const defaultBufferBytes = 64 << 20
@@ -49,15 +52,14 @@ func (b *budget) hold(a *assignment, bytes int) {
 func (b *budget) share() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	free := b.limit
+	n := max(len(b.held), 1)
+	reserve := min(b.limit/4/n, mostReserve)
+	free := b.limit - n*reserve
 	for _, bytes := range b.held {
-		free -= bytes
+		free -= max(bytes-reserve, 0)
 	}
-	return max(4*free, least)
+	return reserve + max(4*free, 0)
 }
-
-// least lets every partition hold a record, whatever the others do.
-const least = 1
 
 // total is what all partitions hold together.
 func (b *budget) total() int {

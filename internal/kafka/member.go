@@ -22,6 +22,8 @@ type membership struct {
 	// consume: records are fetched and queued for the worker. Without it the
 	// group only decides who owns which partition.
 	consume bool
+	// fetch are options of the client for how it fetches; may be empty.
+	fetch []kgo.Opt
 	// queueRecords bounds what waits for one worker, 0 for not by number;
 	// budget what all of them hold together (I8).
 	queueRecords int
@@ -162,7 +164,7 @@ func (m *member) options(ctx context.Context) []kgo.Opt {
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, ps map[string][]int32) { m.drop(ps, 0, true) }),
 	)
 	if m.consume {
-		opts = append(opts, rangeOptions()...)
+		opts = append(opts, m.fetch...)
 		opts = append(opts, kgo.OnOffsetsFetched(m.fetched.note), kgo.AdjustFetchOffsetsFn(m.claim))
 	}
 	return opts

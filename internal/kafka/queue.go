@@ -42,6 +42,7 @@ func newQueue(maxRecords int, maxBytes func() int, at int64) *queue {
 func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	queued := false
 	for _, r := range rs {
 		if r.Offset < q.next {
 			continue
@@ -55,9 +56,12 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 			q.records = q.room(len(rs))
 		}
 		q.records = append(q.records, fromClient(r, id))
+		queued = true
 		q.bytes += size(&q.records[len(q.records)-1])
 	}
-	q.latest = time.Now()
+	if queued {
+		q.latest = time.Now()
+	}
 	q.held(q.bytes + q.working)
 	if !q.full && q.holds(q.maxRecords, q.maxBytes()) {
 		q.full = true
@@ -69,11 +73,14 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 	}
 }
 
-// ends notes where the committed records of the partition end.
+// ends notes where the committed records of the partition end, as the broker says
+// now: a log that lost its tail ends earlier. -1: it does not say.
 func (q *queue) ends(at int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.end = max(q.end, at)
+	if at >= 0 {
+		q.end = at
+	}
 }
 
 // holds reports whether the queue has reached a limit; mu is held.
@@ -134,7 +141,9 @@ func (q *queue) recycle(rs []stream.Record) {
 	defer q.mu.Unlock()
 	switch {
 	case len(q.records) > 0 && cap(rs) > cap(q.records):
-		q.records = append(rs[:0], q.records...)
+		waiting := q.records // perhaps behind rs, in the same array
+		q.records = append(rs[:0], waiting...)
+		clear(waiting)
 	case cap(rs) > cap(q.spare):
 		q.spare = rs[:0]
 	}

@@ -27,7 +27,7 @@ type Range struct {
 	// BufferBytes bounds the memory of the records this process holds, those
 	// that wait and those being written, over all topics; a poll may exceed it
 	// by what it brought. Partitions have it by need: one alone with a backlog
-	// nearly all, many with a backlog equal parts, and a range is cut where
+	// four fifths, many with a backlog equal parts, and a range is cut where
 	// its part ends. 0 means 64 MiB.
 	BufferBytes int64
 	// Gate holds back ranges that have not been begun; nil: never.
@@ -104,6 +104,7 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 	}
 	s.gate = r.Gate
 	s.quarantines = true
+	s.fetch = rangeOptions()
 	for _, topic := range s.topics {
 		if r.Topics[topic].Apart {
 			s.apart = append(s.apart, topic)

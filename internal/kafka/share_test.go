@@ -193,11 +193,51 @@ func TestBudgetShares(t *testing.T) {
 			t.Errorf("%s: a partition may hold %d of 64, want %d", what, got, want)
 		}
 	}
-	f("nobody holds anything", []int{0, 0, 0, 0}, 256)
-	f("small holdings", []int{1, 1, 0, 1}, 244)
-	f("one is where it must stop", []int{52, 0, 0, 0}, 48)
-	f("three are", []int{20, 20, 20, 0}, 16)
-	f("all of it is taken", []int{40, 26, 0, 0}, 1)
+	f("nobody holds anything", []int{0, 0, 0, 0}, 4+4*48)
+	f("small holdings are within the reserve", []int{4, 3, 4, 1}, 4+4*48)
+	f("one borrows", []int{5, 0, 0, 0}, 4+4*47)
+	f("one is where it must stop", []int{43, 0, 0, 0}, 4+4*9)
+	f("three are", []int{19, 19, 19, 0}, 4+4*3)
+	f("all of it is taken", []int{40, 26, 0, 0}, 4)
+}
+
+// TestATrickleKeepsItsPace: a partition that stands still with more memory than all
+// may have does not make the others write each record at once.
+func TestATrickleKeepsItsPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 64 << 20
+		m := testMember(2, limit)
+		s := &sizes{budget: m.budget}
+		w := s.worker(m, 0, Flush{Interval: 500 * time.Millisecond, Linger: 30 * time.Millisecond}, 4)
+		m.budget.hold(m.owned[stream.TopicPartition{Topic: "t", Partition: 1}], limit+16<<20)
+		for n := range int64(60 * 50) {
+			w.queue.push(records(n, 1), stream.TopicID{})
+			time.Sleep(20 * time.Millisecond)
+		}
+		m.endAll(time.Second, false)
+		m.workers.Wait()
+		if len(s.times) > 60*2+2 || len(s.times) < 60 {
+			t.Errorf("%d writes in a minute, want about one each half second", len(s.times))
+		}
+	})
+}
+
+// TestRecycledMemoryLetsGo: records that were moved into the memory of the range
+// before are not held where they were.
+func TestRecycledMemoryLetsGo(t *testing.T) {
+	q := newQueue(0, func() int { return 1 << 30 }, 0)
+	q.push(records(0, 10), stream.TopicID{})
+	taken, _ := q.take(7, 1<<30)
+	left := q.records
+	q.recycle(taken)
+	for i := range left {
+		if left[i].Value != nil || left[i].Offset != 0 {
+			t.Errorf("record %d is still where it was: %+v", i, left[i])
+		}
+	}
+	if got := q.pending(); got.records != 3 || got.first != 7 {
+		t.Errorf("%d records from offset %d on wait, want 3 from 7 on", got.records, got.first)
+	}
 }
 
 // TestWritesPerSecond: whatever arrives where, the writes that are not full keep
