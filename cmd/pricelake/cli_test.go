@@ -43,6 +43,7 @@ func TestExitCodes(t *testing.T) {
 	f(exitUsage, `unknown command "klingon"`, "completion", "klingon")
 	f(exitOK, "", "completion", "bash")
 	f(exitUsage, "unknown flag: --fly", "--fly")
+	f(exitUsage, "no role \"pollr\"", "pause", "all", "pollr")
 	f(exitUsage, "no role \"nobody\"; the roles are scheduler, poller, normalizer, deduplicator, lake", "run", "nobody")
 	f(exitUsage, "name a role; the roles are scheduler, poller, normalizer, deduplicator, lake, monitor, or all", "run")
 	f(exitUsage, "name a role; those that can be paused are scheduler, poller, normalizer, deduplicator, lake, or all", "pause")

@@ -21,7 +21,7 @@ func chosenRoles(args, known []string, what string) ([]string, error) {
 	for _, arg := range args {
 		switch {
 		case arg == allRoles:
-			return known, nil
+			roles = known
 		case !slices.Contains(known, arg):
 			return nil, usageError{fmt.Errorf("no role %q; %s are %s", arg, what, names)}
 		case !slices.Contains(roles, arg):

@@ -80,19 +80,26 @@ func groupTopics() []struct {
 // what the other one says is in the status all the same. What is not known is
 // nil, what is known to be nothing is empty.
 func (a *App) Status(ctx context.Context) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
 	var s Status
-	var kafkaDown, lakeDown error
-	if kafkaDown = errors.Join(a.groupStatus(ctx, &s), a.roleStatus(ctx, &s)); kafkaDown != nil {
+	kafkaDown := inTime(ctx, func(ctx context.Context) error { return errors.Join(a.groupStatus(ctx, &s), a.roleStatus(ctx, &s)) })
+	if kafkaDown != nil {
 		s.Groups, s.Roles = nil, nil
 	}
-	if lakeDown = a.lakeStatus(ctx, &s); lakeDown != nil {
+	lakeDown := inTime(ctx, func(ctx context.Context) error { return a.lakeStatus(ctx, &s) })
+	if lakeDown != nil {
 		s.Calls, s.Tables = nil, nil
 	}
 	s.Kafka, s.ClickHouse = notKnown(kafkaDown), notKnown(lakeDown)
-	a.schemaStatus(ctx, &s)
+	_ = inTime(ctx, func(ctx context.Context) error { a.schemaStatus(ctx, &s); return nil })
 	return s, errors.Join(kafkaDown, lakeDown)
+}
+
+// inTime gives one server as long as a person waits: one that is silent does not
+// take the time of the next.
+func inTime(ctx context.Context, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return ask(ctx)
 }
 
 func (a *App) groupStatus(ctx context.Context, s *Status) error {

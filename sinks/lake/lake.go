@@ -124,7 +124,7 @@ func Open(config Config) (*Lake, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("opening the lake: %w", err)
 	}
-	l := &Lake{config: config, inserts: newInserters(config.MaxInserts), near: onThisMachine(config.Address),
+	l := &Lake{config: config, inserts: newInserters(config.MaxInserts), near: onThisMachine(config.Address) && !config.TLS.Enabled,
 		dialer: secure.NewDialer(config.TLS, "clickhouse.tls", config.DialTimeout)}
 	l.options = &clickhouse.Options{
 		Protocol:        clickhouse.Native,
