@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,21 +19,26 @@ func TestRangeResumesAtOnce(t *testing.T) {
 	const n = 100_000
 	c.number(t, heavy, 1, 0, n)
 	l := newLake()
-	full := 0
+	var began []time.Time // of the writes
 	l.hold = func(context.Context, stream.Batch) {
-		full++
+		began = append(began, time.Now())
 		time.Sleep(20 * time.Millisecond) // by then the idle one is waited for
 	}
 	// Less than a poll brings: the partition is full after each.
 	r := kafka.Range{Config: c.config(t), Group: group, BufferBytes: 1 << 20,
 		Topics: map[string]kafka.Flush{heavy: {}, idle: {}}}
 	start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
-	eventually(t, "the first rows", func() bool { return l.count(0) > 0 })
-	began := time.Now()
 	eventually(t, "the last row", func() bool { return l.count(0) == n })
-	took := time.Since(began)
-	t.Logf("%d writes in %v", full, took.Round(time.Millisecond))
-	if each := took / time.Duration(full); full < 8 || each > 250*time.Millisecond {
-		t.Errorf("%d writes of a partition that was full took %v each, want at most 250ms", full, each)
+	if len(began) < 8 {
+		t.Fatalf("%d writes: the partition was hardly ever full", len(began))
+	}
+	gaps := make([]time.Duration, len(began)-1)
+	for i := range gaps {
+		gaps[i] = began[i+1].Sub(began[i])
+	}
+	// Of a busy machine not each is quick; of a member that waits none is.
+	slices.Sort(gaps)
+	if quick := gaps[len(gaps)/4]; quick > 250*time.Millisecond {
+		t.Errorf("between the writes of a partition that was full lie %v", gaps)
 	}
 }
