@@ -24,9 +24,8 @@ import (
 
 // TestSeeing runs the demo on real servers under a real Prometheus: every panel
 // of the dashboard and every rule has something to go by, and real trouble makes
-// the rules fire.
+// the rules fire. It does not overlap with other tests: it measures ages.
 func TestSeeing(t *testing.T) {
-	t.Parallel()
 	promtest.Promtool(t) // before the servers are started for nothing
 	w := &watching{t: t, up: serverSite(t).start("--demo"), targets: map[string]string{}}
 	w.prom = promtest.Start(t, promtest.Config{Rules: impatient(t), Interval: 500 * time.Millisecond})
@@ -246,12 +245,8 @@ func (w *watching) deadLake() {
 // committed. It waits until there is one in every partition the demo fills.
 func (w *watching) unprocessed() map[string]time.Time {
 	w.t.Helper()
-	committed, err := kadm.NewClient(w.client()).FetchOffsetsForTopics(w.t.Context(), "pricelake.lake", schemas.TopicPrices)
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	from := map[string]map[int32]kgo.Offset{schemas.TopicPrices: {}}
-	committed.Each(func(o kadm.OffsetResponse) {
+	w.lastCommitted().Each(func(o kadm.OffsetResponse) {
 		from[o.Topic][o.Partition] = kgo.NewOffset().At(max(o.At, 0))
 	})
 	reader := w.client(kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
@@ -269,6 +264,31 @@ func (w *watching) unprocessed() map[string]time.Time {
 		return nil
 	})
 	return first
+}
+
+// lastCommitted returns what the dead group has committed, once that rests: a commit
+// may have been on its way to the broker when its member was killed.
+func (w *watching) lastCommitted() kadm.OffsetResponses {
+	w.t.Helper()
+	admin := kadm.NewClient(w.client())
+	var before kadm.OffsetResponses
+	eventually(w.t, patience, "the offsets of the dead group rest", func() error {
+		now, err := admin.FetchOffsetsForTopics(w.t.Context(), "pricelake.lake", schemas.TopicPrices)
+		if err != nil {
+			return err
+		}
+		same := before != nil
+		now.Each(func(o kadm.OffsetResponse) {
+			last, ok := before.Lookup(o.Topic, o.Partition)
+			same = same && ok && last.At == o.At
+		})
+		if before = now; !same {
+			time.Sleep(time.Second)
+			return errors.New("they have moved")
+		}
+		return nil
+	})
+	return before
 }
 
 // agesAreTrue holds the ages in Prometheus, each as of when it was scraped,
