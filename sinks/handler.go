@@ -65,6 +65,12 @@ type claim struct {
 	m *machine
 	// recovering: the range in hand is that of a predecessor's intent.
 	recovering bool
+	// records are those of the range in hand. Nil: they were gathered, and have
+	// not been read again.
+	records []stream.Record
+	// gathered are rows whose records have been let go of; nil: none ever.
+	gathered *gathered
+	reread   func(ctx context.Context, first, last int64) ([]stream.Record, error)
 }
 
 // Write implements stream.RangeSink.
@@ -80,21 +86,31 @@ func (c *claim) Write(ctx context.Context, b stream.Batch, intend stream.Intend)
 	last := b.Records[len(b.Records)-1].Offset
 	if c.m.phase == idle {
 		c.m.intends = c.h.intends(b.Topic) && intend != nil
-		c.m.begin(b.Records)
+		ahead := c.m.begin(offsetsOf(b.Records), func(ahead int) uint64 { return Hash(b.Records[ahead:]) })
+		c.records = b.Records[ahead:]
 		c.h.metrics.records.WithLabelValues(c.m.of.Topic, outcomeSkipped).Add(float64(c.m.skipped))
 	}
 	if err := c.drive(ctx, intend); err != nil {
 		return err
 	}
-	c.m.settled(last)
+	c.settled(last)
 	return nil
+}
+
+// settled forgets the range in hand: everything up to last is durable.
+func (c *claim) settled(last int64) {
+	c.m.settled(last)
+	c.records = nil
 }
 
 func (h *Handler) intends(topic string) bool { return !h.NoIntents && !h.Compacted(topic) }
 
 // Close implements stream.RangeSink. It leaves nothing running: Write has
 // returned before.
-func (c *claim) Close() error { return nil }
+func (c *claim) Close() error {
+	c.gathered.drop()
+	return nil
+}
 
 // drive does what the machine asks for until the range in hand is durable.
 func (c *claim) drive(ctx context.Context, intend stream.Intend) error {
@@ -146,13 +162,15 @@ func (c *claim) look(ctx context.Context) error {
 }
 
 func (c *claim) write(ctx context.Context) error {
-	b := c.m.block()
-	attempt, bad := c.m.intent.Attempt, c.m.intent.Bad
-	outcome := c.h.Store.Write(ctx, b)
-	if outcome == nil {
-		c.h.metrics.records.WithLabelValues(c.m.of.Topic, outcomeWritten).Add(float64(len(b.Records)))
+	attempt, bad, rows := c.m.intent.Attempt, c.m.intent.Bad, len(c.m.segment)
+	outcome, err := c.put(ctx)
+	if err != nil {
+		return err
 	}
-	err := c.m.wrote(outcome)
+	if outcome == nil {
+		c.h.metrics.records.WithLabelValues(c.m.of.Topic, outcomeWritten).Add(float64(rows))
+	}
+	err = c.m.wrote(outcome)
 	if err == nil && outcome == nil && c.recovering {
 		err = c.h.Failpoints.Hit(failpoint.LakeRecoverInserted)
 	}
@@ -160,6 +178,26 @@ func (c *claim) write(ctx context.Context) error {
 		err = c.h.Failpoints.Hit(failpoint.LakeBisect)
 	}
 	return errors.Join(err, c.noticeBurned(ctx, attempt))
+}
+
+// put has the store write the block in hand and returns what came of it. err means
+// that nothing was tried.
+func (c *claim) put(ctx context.Context) (outcome, err error) {
+	b := c.m.block()
+	if c.records == nil && c.m.entire() && c.gathered.pack.Whole() {
+		b.Offsets = c.m.offsets
+		return c.gathered.pack.Write(ctx, b), nil
+	}
+	if err := c.restore(ctx); err != nil {
+		return nil, err
+	}
+	if b.Records = c.records; !c.m.entire() {
+		b.Records = make([]stream.Record, len(c.m.segment))
+		for i, at := range c.m.segment {
+			b.Records[i] = c.records[at]
+		}
+	}
+	return c.h.Store.Write(ctx, b), nil
 }
 
 // noticeBurned reports that the attempt has changed.
@@ -178,9 +216,12 @@ const mostSaid = 5
 
 // bury publishes the dead letters that wait.
 func (c *claim) bury(ctx context.Context) error {
+	if err := c.restore(ctx); err != nil {
+		return err
+	}
 	letters := make([]stream.Record, 0, len(c.m.pending))
 	for i, f := range c.m.pending {
-		r := &c.m.records[f.Index]
+		r := &c.records[f.Index]
 		if i < mostSaid {
 			c.h.Log.WarnContext(ctx, "a record cannot become a row", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reason", f.Reason, "err", f.Err)
 		}
@@ -202,7 +243,7 @@ func (c *claim) bury(ctx context.Context) error {
 		c.h.Log.WarnContext(ctx, "more records cannot become rows; `pricelake dlq ls` lists them", "topic", c.m.of.Topic, "partition", c.m.of.Number, "records", n-mostSaid)
 	}
 	for _, f := range c.m.pending {
-		c.h.metrics.refused(c.m.of, c.m.intent.First, c.m.records[f.Index].Offset, f.Reason)
+		c.h.metrics.refused(c.m.of, c.m.intent.First, c.m.offsets[f.Index], f.Reason)
 	}
 	c.m.buried()
 	return c.h.Failpoints.Hit(failpoint.LakeDeadLetter)

@@ -62,6 +62,12 @@ const (
 // the value of each.
 func Hash(rs []stream.Record) uint64 {
 	d := xxhash.New()
+	hashInto(d, rs)
+	return d.Sum64()
+}
+
+// hashInto adds records to a hash: one of parts is that of the whole.
+func hashInto(d *xxhash.Digest, rs []stream.Record) {
 	var head [24]byte
 	for i := range rs {
 		r := &rs[i]
@@ -73,7 +79,6 @@ func Hash(rs []stream.Record) uint64 {
 		_, _ = d.Write(r.Key)
 		_, _ = d.Write(r.Value)
 	}
-	return d.Sum64()
 }
 
 // length tells an empty text from none: null removes a key.
@@ -84,11 +89,11 @@ func length(b []byte) uint64 {
 	return uint64(len(b)) + 1
 }
 
-// holes returns the offsets between records that hold none.
-func holes(rs []stream.Record) Offsets {
+// holes returns the offsets between those of records that hold none.
+func holes(offsets []int64) Offsets {
 	var o Offsets
-	for i := 1; i < len(rs); i++ {
-		o.Add(rs[i-1].Offset+1, rs[i].Offset-1)
+	for i := 1; i < len(offsets); i++ {
+		o.Add(offsets[i-1]+1, offsets[i]-1)
 	}
 	return o
 }

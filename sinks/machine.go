@@ -2,8 +2,6 @@ package sinks
 
 import (
 	"fmt"
-
-	"github.com/pricelake/pricelake/internal/stream"
 )
 
 // phase is what the machine waits for. The way of a range is
@@ -56,7 +54,7 @@ type machine struct {
 	verify bool
 
 	// Of the range in hand.
-	records []stream.Record
+	offsets []int64 // of its records, in order
 	intent  Intent
 	rest    []int     // indexes of records neither done nor refused, in order
 	segment []int     // of rest, what is being written
@@ -72,46 +70,51 @@ type machine struct {
 	skipped int       // records of the batch that needed nothing
 }
 
-// begin takes the next range in hand. Records that need nothing more are left
-// out at its beginning, and if nothing remains there is nothing to do.
-func (m *machine) begin(rs []stream.Record) {
-	all := len(rs)
-	for len(rs) > 0 && m.done.Has(rs[0].Offset) {
-		rs = rs[1:]
+// begin takes the next range in hand: the records of some offsets, which are the
+// machine's from then on. Records that need nothing more are left out at its
+// beginning, and if nothing remains there is nothing to do. It returns how many
+// are left out there. hash is that of the records but for the first so many; it is
+// asked for where an intent is to hold it.
+func (m *machine) begin(offsets []int64, hash func(ahead int) uint64) (ahead int) {
+	all := len(offsets)
+	for len(offsets) > 0 && m.done.Has(offsets[0]) {
+		offsets = offsets[1:]
 	}
-	m.skipped = all - len(rs)
-	if len(rs) == 0 {
-		m.records, m.rest = nil, nil
-		return
+	ahead = all - len(offsets)
+	m.skipped = ahead
+	if len(offsets) == 0 {
+		m.offsets, m.rest = nil, nil
+		return ahead
 	}
-	first, last := rs[0].Offset, rs[len(rs)-1].Offset
-	m.take(rs, Intent{
+	first, last := offsets[0], offsets[len(offsets)-1]
+	m.take(offsets, Intent{
 		TopicID: m.of.TopicID, Epoch: m.epoch, First: first, Last: last,
-		Records: len(rs), Rows: len(rs), Bad: -1, To: -1, Transform: m.transform, Writer: m.writer,
+		Records: len(offsets), Rows: len(offsets), Bad: -1, To: -1, Transform: m.transform, Writer: m.writer,
 	})
-	m.skipped += len(rs) - len(m.rest)
+	m.skipped += len(offsets) - len(m.rest)
 	if m.intends {
-		m.intent.Hash, m.intent.Holes = Hash(rs), holes(rs)
+		m.intent.Hash, m.intent.Holes = hash(ahead), holes(offsets)
 		m.phase = intending
-		return
+		return ahead
 	}
 	m.choose()
+	return ahead
 }
 
 // resume takes a predecessor's range in hand, as it was read again. What of it
 // is there has been asked before (found).
-func (m *machine) resume(in Intent, rs []stream.Record) {
+func (m *machine) resume(in Intent, offsets []int64) {
 	for first, last := range in.Refused.Runs() {
 		m.done.Add(first, last)
 	}
 	in.Epoch, in.Transform, in.Writer = m.epoch, m.transform, m.writer
 	m.verify = true
-	m.take(rs, in)
+	m.take(offsets, in)
 	m.choose()
 }
 
-func (m *machine) take(rs []stream.Record, in Intent) {
-	m.records, m.intent = rs, in
+func (m *machine) take(offsets []int64, in Intent) {
+	m.offsets, m.intent = offsets, in
 	m.pending, m.written, m.look, m.proven, m.burnt, m.taken = nil, false, false, false, 0, false
 	m.suspect, m.latest, m.stride = -1, -1, 0
 	m.remain()
@@ -122,14 +125,14 @@ func (m *machine) take(rs []stream.Record, in Intent) {
 func (m *machine) remain() {
 	m.rest = m.rest[:0]
 	pending := m.pending
-	for i := range m.records {
+	for i := range m.offsets {
 		for len(pending) > 0 && pending[0].Index < i {
 			pending = pending[1:]
 		}
 		switch {
 		case len(pending) > 0 && pending[0].Index == i:
-		case m.done.Has(m.records[i].Offset):
-			m.taken = m.taken || !m.intent.Refused.Has(m.records[i].Offset)
+		case m.done.Has(m.offsets[i]):
+			m.taken = m.taken || !m.intent.Refused.Has(m.offsets[i])
 		default:
 			m.rest = append(m.rest, i)
 		}
@@ -158,24 +161,19 @@ func (m *machine) finish() {
 // settled forgets what lies behind the position: the range ends there.
 func (m *machine) settled(last int64) {
 	m.verify = m.verify && !m.proven
-	m.records, m.rest, m.segment = nil, nil, nil
+	m.offsets, m.rest, m.segment = nil, nil, nil
 	m.done.Forget(last)
 }
 
-// block is what is to be written. The rest of a range has the name of the range,
+// entire: what is to be written is every record of the range.
+func (m *machine) entire() bool { return len(m.segment) == len(m.offsets) }
+
+// block is the name of what is to be written. The rest of a range has the name of the range,
 // so that whoever writes it, in whichever process, writes it under one name.
 func (m *machine) block() Block {
 	b := Block{Range: m.span(), Epoch: m.epoch, Attempt: m.intent.Attempt}
 	if !m.whole() {
 		b.First, b.Last = m.intent.From, m.intent.To
-	}
-	if len(m.segment) == len(m.records) {
-		b.Records = m.records
-		return b
-	}
-	b.Records = make([]stream.Record, len(m.segment))
-	for i, at := range m.segment {
-		b.Records[i] = m.records[at]
 	}
 	return b
 }
@@ -203,7 +201,7 @@ func (m *machine) looked(present *Offsets) error {
 	m.found(present)
 	missing := 0
 	for _, at := range m.segment {
-		if !m.done.Has(m.records[at].Offset) {
+		if !m.done.Has(m.offsets[at]) {
 			missing++
 		}
 	}
@@ -255,7 +253,7 @@ func (m *machine) acknowledged() {
 	}
 	for _, at := range m.segment {
 		if !m.whole() {
-			m.done.Add(m.records[at].Offset, m.records[at].Offset)
+			m.done.Add(m.offsets[at], m.offsets[at])
 		}
 	}
 	m.remain()

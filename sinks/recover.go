@@ -17,7 +17,7 @@ import (
 // may have been lost), and finishes the range of an open intent.
 func (h *Handler) Open(ctx context.Context, claimed stream.Claim) (stream.RangeSink, error) {
 	of := Partition{Topic: claimed.Topic, TopicID: claimed.TopicID, Number: claimed.Partition}
-	c := &claim{h: h, m: &machine{of: of, epoch: h.Epoch, transform: h.Transform, writer: h.Writer, verify: true}}
+	c := &claim{h: h, reread: claimed.Reread, m: &machine{of: of, epoch: h.Epoch, transform: h.Transform, writer: h.Writer, verify: true}}
 	if err := h.Store.Fence(ctx, of); err != nil {
 		return nil, fmt.Errorf("ending the running writes of %v: %w", of, err)
 	}
@@ -50,7 +50,7 @@ func (h *Handler) Open(ctx context.Context, claimed stream.Claim) (stream.RangeS
 			return nil, err
 		}
 	}
-	return c, nil
+	return c.gathering(), nil
 }
 
 // read reads the intent that a predecessor left open, nil if there is none. What
@@ -83,7 +83,8 @@ func (c *claim) recover(ctx context.Context, claimed stream.Claim, intent *Inten
 		return c.changed(claimed, intent, rs, present)
 	}
 	c.m.intends = claimed.Intend != nil
-	c.m.resume(*intent, rs)
+	c.records = rs
+	c.m.resume(*intent, offsetsOf(rs))
 	outcome := intentComplete
 	if len(c.m.rest) > 0 {
 		outcome = intentWritten
@@ -104,7 +105,7 @@ func (c *claim) recover(ctx context.Context, claimed stream.Claim, intent *Inten
 // loop hands the range over again.
 func (c *claim) finished(intent *Intent, outcome string) {
 	c.h.metrics.intents.WithLabelValues(c.m.of.Topic, outcome).Inc()
-	c.m.settled(intent.First - 1)
+	c.settled(intent.First - 1)
 	c.m.done.Add(intent.First, intent.Last)
 }
 
@@ -116,6 +117,11 @@ func (c *claim) changed(claimed stream.Claim, intent *Intent, rs []stream.Record
 		return nil
 	}
 	c.h.metrics.intents.WithLabelValues(c.m.of.Topic, intentQuarantined).Inc()
+	return c.otherLog(intent, rs)
+}
+
+// otherLog is the quarantine of a range that was read again and is not what it was.
+func (c *claim) otherLog(intent *Intent, rs []stream.Record) error {
 	gone, other := gap(intent, rs)
 	first, last := intent.First, intent.Last
 	if !gone.Empty() {

@@ -44,7 +44,7 @@ func (m *machine) choose() {
 		return
 	}
 	suspects := 0
-	for suspects < len(m.rest) && m.records[m.rest[suspects]].Offset <= m.intent.Bad {
+	for suspects < len(m.rest) && m.offsets[m.rest[suspects]] <= m.intent.Bad {
 		suspects++
 	}
 	switch {
@@ -61,14 +61,14 @@ func (m *machine) choose() {
 
 // search takes some of the rest in hand, one after another there.
 func (m *machine) search(some []int) {
-	m.intent.From, m.intent.To = m.records[some[0]].Offset, m.records[some[len(some)-1]].Offset
+	m.intent.From, m.intent.To = m.offsets[some[0]], m.offsets[some[len(some)-1]]
 	m.commit()
 }
 
 // within returns what of the rest lies between two offsets.
 func (m *machine) within(from, to int64) []int {
 	at := func(offset int64) int {
-		return sort.Search(len(m.rest), func(i int) bool { return m.records[m.rest[i]].Offset >= offset })
+		return sort.Search(len(m.rest), func(i int) bool { return m.offsets[m.rest[i]] >= offset })
 	}
 	if to < from {
 		return nil
@@ -118,9 +118,9 @@ func (m *machine) named(refused *RefusedError) error {
 func (m *machine) refusedWhole(refused *RefusedError) error {
 	if len(m.segment) > 1 {
 		if at := refused.Suspect; at >= 0 && at < len(m.segment) {
-			m.suspect = m.records[m.segment[at]].Offset
+			m.suspect = m.offsets[m.segment[at]]
 		}
-		m.intent.Bad, m.intent.To = m.records[m.segment[len(m.segment)-1]].Offset, -1
+		m.intent.Bad, m.intent.To = m.offsets[m.segment[len(m.segment)-1]], -1
 		m.phase = looking
 		return nil
 	}
@@ -156,18 +156,18 @@ const mostBuried = 100
 // range has tables that this version does not fit: nobody is helped by dead
 // letters for all of it. What was found out about records is forgotten then.
 func (m *machine) drift() error {
-	if m.taken || !m.intent.Refused.Empty() || len(m.records) <= mostBuried || len(m.pending) <= mostBuried && len(m.rest) > 0 {
+	if m.taken || !m.intent.Refused.Empty() || len(m.offsets) <= mostBuried || len(m.pending) <= mostBuried && len(m.rest) > 0 {
 		return nil
 	}
 	first := m.pending[0].Err
 	m.pending, m.intent.Bad, m.intent.To, m.phase = nil, -1, -1, ending
-	return fmt.Errorf("the server refuses each row of a range of %d: is its schema that of this version? run `pricelake migrate`: %w", len(m.records), first)
+	return fmt.Errorf("the server refuses each row of a range of %d: is its schema that of this version? run `pricelake migrate`: %w", len(m.offsets), first)
 }
 
 // buried: the letters that waited are out.
 func (m *machine) buried() {
 	for _, f := range m.pending {
-		offset := m.records[f.Index].Offset
+		offset := m.offsets[f.Index]
 		m.done.Add(offset, offset)
 		m.intent.Refused.Add(offset, offset)
 		m.intent.Rows--

@@ -13,8 +13,10 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"sort"
 
 	"github.com/pricelake/pricelake/internal/stream"
 )
@@ -56,6 +58,25 @@ type Block struct {
 	// writer until it returns. Whoever writes under one name leaves out only
 	// what is there already or was refused.
 	Records []stream.Record
+	// Offsets are those of the records where only their rows are at hand (Pack),
+	// and Records is nil.
+	Offsets []int64
+}
+
+// Len is the number of records of the block.
+func (b *Block) Len() int { return max(len(b.Records), len(b.Offsets)) }
+
+// Offset is the offset of a record by its index.
+func (b *Block) Offset(i int) int64 {
+	if b.Records == nil {
+		return b.Offsets[i]
+	}
+	return b.Records[i].Offset
+}
+
+// Index finds a record by its offset.
+func (b *Block) Index(offset int64) (i int, found bool) {
+	return sort.Find(b.Len(), func(i int) int { return cmp.Compare(offset, b.Offset(i)) })
 }
 
 // Writer writes blocks. Write is called by one goroutine per partition, in
@@ -92,6 +113,34 @@ type Store interface {
 	Writer
 	Auditor
 	Fencer
+}
+
+// Gathering is a Store that can make rows of records as they come, before it is
+// known where their block ends: they take less memory than the records.
+type Gathering interface {
+	Store
+	// Gather returns a pack for rows of a partition; nil when its topic's rows are
+	// made block by block only.
+	Gather(p Partition) Pack
+}
+
+// Pack is rows of one partition in the making. It is used by one goroutine.
+type Pack interface {
+	// Add makes rows of the first of some records, which come after those before,
+	// and returns of how many. The one after them is none that simply becomes a
+	// row, or not now; what becomes of it Write of the store finds out. Nothing
+	// of the records is used later.
+	Add(ctx context.Context, rs []stream.Record) (taken int)
+	// Bytes is the memory of the rows.
+	Bytes() int
+	// Write is Writer.Write of a block of all records that were added. Such a
+	// block has Offsets.
+	Write(ctx context.Context, b Block) error
+	// Whole says that no row was let go of by a Write: it may be called again.
+	// Otherwise the block can only be made anew of its records.
+	Whole() bool
+	// Reset lets go of all rows. The pack may be used again.
+	Reset()
 }
 
 // Decoder reads the value of a record into a zero T. It is called in parallel.

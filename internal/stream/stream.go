@@ -159,6 +159,22 @@ type RangeSink interface {
 	Close() error
 }
 
+// Gatherer is a RangeSink that may be handed records as they come, before it is
+// known where their range ends, so that nobody has to hold them until then. Gather
+// and WriteGathered are called from the goroutine that calls Write.
+type Gatherer interface {
+	RangeSink
+	// Gather takes the first of the batch's records, which come after all before,
+	// and returns how many, and the memory of all that is gathered. Those it does
+	// not take are for a Write, once what is gathered is written. Nothing of the
+	// records is used after it has returned.
+	Gather(ctx context.Context, b Batch) (taken, bytes int)
+	// WriteGathered is Write of the range of all records that were gathered since
+	// the last one, which are gone once it returns nil. After an error it is called
+	// again, and nothing else but Close.
+	WriteGathered(ctx context.Context, intend Intend) error
+}
+
 // OpenRange claims one partition for a sink: it ends what a predecessor may
 // still be writing, finds out what of the range from Committed on is already
 // there, and finishes the range of an open intent. Its errors are those of
