@@ -1,7 +1,6 @@
 package lake
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2"
 
-	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/sinks"
 )
@@ -55,8 +53,7 @@ func classify(err error, b sinks.Block, p *part) error {
 	}
 	if row, ok := blamed(exception.Message); ok && row <= p.rows {
 		if offset, ok := p.offset(row - 1); ok {
-			at, found := slices.BinarySearchFunc(b.Records, offset, func(r stream.Record, offset int64) int { return cmp.Compare(r.Offset, offset) })
-			if found {
+			if at, found := b.Index(offset); found {
 				return sinks.RefuseSuspect(schemas.DeadRefused, at, err)
 			}
 		}

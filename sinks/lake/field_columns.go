@@ -19,6 +19,8 @@ type fieldData interface {
 	add(fields []schemas.Field, stride int)
 	// drop takes rows out, given in order; the last ones take their places.
 	drop(rows []int)
+	// size is the memory of the values.
+	size() int
 }
 
 // pieces are the bytes of a column's values, in their order, without a copy.
@@ -54,6 +56,7 @@ func (d *fixedData) add(fields []schemas.Field, stride int) {
 }
 
 func (d *fixedData) Rows() int                          { return len(d.buf) / d.width }
+func (d *fixedData) size() int                          { return len(d.buf) }
 func (d *fixedData) Reset()                             { d.buf = d.buf[:0] }
 func (d *fixedData) each(emit func([]byte) error) error { return emit(d.buf) }
 func (d *fixedData) Type() proto.ColumnType             { return proto.ColumnTypeNone }
@@ -111,6 +114,7 @@ func (d *nullData) add(fields []schemas.Field, stride int) {
 	d.fixedData.add(fields, stride)
 }
 
+func (d *nullData) size() int                    { return len(d.mask) + d.fixedData.size() }
 func (d *nullData) Reset()                       { d.mask = d.mask[:0]; d.fixedData.Reset() }
 func (d *nullData) EncodeColumn(b *proto.Buffer) { encodePieces(d, b) }
 func (d *nullData) WriteColumn(w *proto.Writer)  { w.ChainBuffer(d.EncodeColumn) }
@@ -139,6 +143,7 @@ func (d *textData) put(text []byte) {
 }
 
 func (d *textData) Rows() int                          { return d.rows }
+func (d *textData) size() int                          { return len(d.buf) }
 func (d *textData) Reset()                             { d.buf, d.rows = d.buf[:0], 0 }
 func (d *textData) each(emit func([]byte) error) error { return emit(d.buf) }
 func (d *textData) Type() proto.ColumnType             { return proto.ColumnTypeString }

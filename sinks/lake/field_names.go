@@ -81,6 +81,7 @@ func (d *nameData) meet(text []byte) *word {
 }
 
 func (d *nameData) Rows() int { return len(d.rows) }
+func (d *nameData) size() int { return 4*len(d.rows) + d.keys.size() }
 
 func (d *nameData) Reset() {
 	d.rows = d.rows[:0]

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -106,51 +105,33 @@ func (t *fieldTable) free(b *fieldBlock) {
 // load implements loader. A record is read and checked as a whole before a
 // column gets anything of it.
 func (t *fieldTable) load(ctx context.Context, b sinks.Block, base origin) ([]part, error) {
-	if want := len(t.columns); t.reader.Width() != want {
-		return nil, fmt.Errorf("table %s has columns for %d fields, records have %d", t.name, want, t.reader.Width())
+	if err := t.fits(); err != nil {
+		return nil, err
 	}
-	blocks := map[int]*fieldBlock{}
-	rows := newFieldRows(len(t.columns))
+	f := t.filling()
 	var refused []sinks.Refusal
-	var block *fieldBlock
-	var month monthSpan
 	for i := range b.Records {
 		r := &b.Records[i]
-		row := rows.next()
-		unknown, err := t.reader.Read(ctx, r.Value, row)
+		err := f.add(ctx, r)
 		if err == nil {
-			err = t.check(row)
-		}
-		if err != nil {
-			final, ok := sinks.Refused(err)
-			if !ok {
-				return nil, fmt.Errorf("decoding offset %d of %v: %w", r.Offset, b.Partition, err)
-			}
-			refused = append(refused, sinks.Refusal{Index: i, Reason: final.Reason, Err: err})
 			continue
 		}
-		if len(unknown) > 0 {
-			t.unknown(t.name, unknown)
+		final, ok := sinks.Refused(err)
+		if !ok {
+			f.reset()
+			return nil, fmt.Errorf("decoding offset %d of %v: %w", r.Offset, b.Partition, err)
 		}
-		if at := row[t.month].Int; block == nil || !month.holds(at) {
-			rows.into(block, t.fetched)
-			copy(rows.next(), row)
-			month = monthOf(at)
-			if block = blocks[month.number]; block == nil {
-				block = t.take()
-				blocks[month.number] = block
-			}
-		}
-		if rows.keep(r); rows.n == rowsAtOnce {
-			rows.into(block, t.fetched)
-		}
+		refused = append(refused, sinks.Refusal{Index: i, Reason: final.Reason, Err: err})
 	}
-	rows.into(block, t.fetched)
-	parts := make([]part, 0, len(blocks))
-	for _, month := range slices.Sorted(maps.Keys(blocks)) {
-		parts = append(parts, t.part(month, blocks[month], &base))
+	return f.parts(base), sinks.RefuseRecords(refused)
+}
+
+// fits says whether records have a field for each column.
+func (t *fieldTable) fits() error {
+	if want := len(t.columns); t.reader.Width() != want {
+		return fmt.Errorf("table %s has columns for %d fields, records have %d", t.name, want, t.reader.Width())
 	}
-	return parts, sinks.RefuseRecords(refused)
+	return nil
 }
 
 // check refuses a row that a column cannot hold exactly, or that the server would
@@ -190,6 +171,15 @@ func (b *fieldBlock) add(rows *fieldRows, fetched int) {
 		b.fetched = append(b.fetched, fields[i*width+fetched].Int)
 	}
 	b.rows += rows.n
+}
+
+// bytes is what the rows take.
+func (b *fieldBlock) bytes() int {
+	n := len(b.recorded.buf) + len(b.offsets.buf) + 8*len(b.fetched)
+	for _, d := range b.fields {
+		n += d.size()
+	}
+	return n
 }
 
 // part makes the block ready to be sent.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
-	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/sinks"
 )
@@ -87,8 +86,7 @@ func (s *Sink) drop(b sinks.Block, p *part, one rule, offsets []int64) []sinks.R
 	refusals := make([]sinks.Refusal, 0, len(offsets))
 	why := fmt.Errorf("inserting into %s: %w", p.table, one.says)
 	for _, offset := range offsets {
-		at, found := slices.BinarySearchFunc(b.Records, offset, func(r stream.Record, offset int64) int { return cmp.Compare(r.Offset, offset) })
-		if found {
+		if at, found := b.Index(offset); found {
 			refusals = append(refusals, sinks.Refusal{Index: at, Reason: schemas.DeadRefused, Err: why})
 		}
 	}

@@ -91,16 +91,11 @@ func (s *Sink) Write(ctx context.Context, b sinks.Block) error {
 	if loader == nil {
 		return fmt.Errorf("no table is loaded from topic %q", b.Topic)
 	}
-	if len(b.Records) >= largeRows {
-		// While one is sent the next is made: more would take memory and bring
-		// nothing.
-		select {
-		case s.large <- struct{}{}:
-			defer func() { <-s.large }()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	done, err := s.turn(ctx, len(b.Records))
+	if err != nil {
+		return err
 	}
+	defer done()
 	parts, err := loader.load(ctx, b, origin{topicID: b.TopicID, partition: b.Number, epoch: b.Epoch, insertedAt: s.now()})
 	named, ok := sinks.Refused(err)
 	if err != nil && !ok {
@@ -111,6 +106,21 @@ func (s *Sink) Write(ctx context.Context, b sinks.Block) error {
 		bad = named.Records
 	}
 	return s.send(ctx, b, parts, bad)
+}
+
+// turn waits until a block of so many rows may be made and sent. While a large one
+// is sent the next is made: more would take memory and bring nothing. done is
+// called when it is there.
+func (s *Sink) turn(ctx context.Context, rows int) (done func(), err error) {
+	if rows < largeRows {
+		return func() {}, nil
+	}
+	select {
+	case s.large <- struct{}{}:
+		return func() { <-s.large }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // send inserts the rows of a block but those of the bad records, and those that
@@ -176,12 +186,12 @@ func (s *Sink) confirm(ctx context.Context, b sinks.Block, bad []sinks.Refusal) 
 	if err != nil && !errors.As(err, new(*sinks.DoubledError)) {
 		return err
 	}
-	for i := range b.Records {
+	for i := range b.Len() {
 		if len(bad) > 0 && bad[0].Index == i {
 			bad = bad[1:]
 			continue
 		}
-		if offset := b.Records[i].Offset; !present.Has(offset) {
+		if offset := b.Offset(i); !present.Has(offset) {
 			return sinks.Burned(fmt.Errorf("the server took %v, attempt %d, for a repeat, but offset %d is not there", b.Range, b.Attempt, offset))
 		}
 	}

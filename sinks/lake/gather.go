@@ -1,0 +1,79 @@
+package lake
+
+import (
+	"context"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/sinks"
+)
+
+// Gather implements sinks.Gathering: for the topics whose records go from their
+// bytes into columns.
+func (s *Sink) Gather(p sinks.Partition) sinks.Pack {
+	table, ok := s.loaders[p.Topic].(*fieldTable)
+	if !ok || table.fits() != nil {
+		return nil
+	}
+	return &pack{sink: s, fill: table.filling()}
+}
+
+// pack is rows of one partition of a topic that are gathered into columns.
+type pack struct {
+	sink *Sink
+	fill *fieldFill
+	rows int // that were added
+}
+
+// Add implements sinks.Pack. A record that cannot be read, for whatever reason, is
+// left to Sink.Write, which says why.
+func (p *pack) Add(ctx context.Context, rs []stream.Record) (taken int) {
+	// The columns have copies of everything from flush on.
+	defer p.fill.flush()
+	for taken < len(rs) && p.fill.add(ctx, &rs[taken]) == nil {
+		taken++
+	}
+	p.rows += taken
+	return taken
+}
+
+// Bytes implements sinks.Pack.
+func (p *pack) Bytes() int {
+	n := 0
+	for _, b := range p.fill.blocks {
+		n += b.bytes()
+	}
+	return n
+}
+
+// Write implements sinks.Pack. The columns stay until Reset: what becomes of a
+// block whose outcome is unknown is decided by whoever calls.
+func (p *pack) Write(ctx context.Context, b sinks.Block) error {
+	if p.rows == 0 {
+		return nil
+	}
+	done, err := p.sink.turn(ctx, p.rows)
+	if err != nil {
+		return err
+	}
+	defer done()
+	parts := p.fill.parts(origin{topicID: b.TopicID, partition: b.Number, epoch: b.Epoch, insertedAt: p.sink.now()})
+	for i := range parts {
+		parts[i].free = func() {}
+	}
+	return p.sink.send(ctx, b, parts, nil)
+}
+
+// Whole implements sinks.Pack: rows that break a rule are taken out of the columns.
+func (p *pack) Whole() bool {
+	rows := 0
+	for _, b := range p.fill.blocks {
+		rows += b.rows
+	}
+	return rows == p.rows
+}
+
+// Reset implements sinks.Pack.
+func (p *pack) Reset() {
+	p.fill.reset()
+	p.rows = 0
+}
