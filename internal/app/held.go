@@ -47,7 +47,11 @@ func (h *heldPartitions) ranges(open stream.OpenRange) stream.OpenRange {
 		if err != nil {
 			return nil, err
 		}
-		return heldRange{sink, h, c.TopicPartition}, nil
+		one := heldRange{sink, h, c.TopicPartition}
+		if g, ok := sink.(stream.Gatherer); ok {
+			return heldGatherer{one, g}, nil
+		}
+		return one, nil
 	}
 }
 
@@ -59,6 +63,22 @@ type heldRange struct {
 
 func (r heldRange) Write(ctx context.Context, b stream.Batch, intend stream.Intend) error {
 	err := r.RangeSink.Write(ctx, b, intend)
+	r.held.note(ctx, r.of, err)
+	return err
+}
+
+// heldGatherer is a heldRange of a sink that gathers.
+type heldGatherer struct {
+	heldRange
+	sink stream.Gatherer
+}
+
+func (r heldGatherer) Gather(ctx context.Context, b stream.Batch) (taken, bytes int) {
+	return r.sink.Gather(ctx, b)
+}
+
+func (r heldGatherer) WriteGathered(ctx context.Context, intend stream.Intend) error {
+	err := r.sink.WriteGathered(ctx, intend)
 	r.held.note(ctx, r.of, err)
 	return err
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -158,10 +159,37 @@ func (q *queue) release() {
 	defer q.mu.Unlock()
 	q.working = 0
 	q.held(q.bytes)
-	if q.full && !q.holds(q.maxRecords/2, q.maxBytes()/2) {
+	q.relax(q.maxRecords/2, q.maxBytes()/2)
+}
+
+// keep says what the worker holds now instead of what it took. Fetching goes on
+// sooner than after release: what it holds is to be filled.
+func (q *queue) keep(bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.working = bytes
+	q.held(q.bytes + q.working)
+	share := q.maxBytes()
+	q.relax(q.maxRecords-q.maxRecords/8, share-share/8)
+}
+
+// relax resumes the fetching when less than so much is held; mu is held.
+func (q *queue) relax(records, bytes int) {
+	if q.full && !q.holds(records, bytes) {
 		q.full = false
 		q.resume()
 	}
+}
+
+// giveBack puts back the last of the records that take returned, which wait since
+// then.
+func (q *queue) giveBack(rs []stream.Record, since time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range rs {
+		q.bytes += size(&rs[i])
+	}
+	q.records, q.since = slices.Concat(rs, q.records), since
 }
 
 // discard drops what waits and stops the fetching, for as long as the assignment
@@ -178,6 +206,7 @@ func (q *queue) discard() {
 // pending describes what waits.
 type pending struct {
 	records int
+	waiting int // of records, those in the queue
 	bytes   int
 	since   time.Time // when its oldest was queued, or was left behind by take
 	latest  time.Time // when its youngest was queued
@@ -191,7 +220,7 @@ type pending struct {
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{records: len(q.records), bytes: q.bytes, since: q.since, latest: q.latest, first: q.next, next: q.next, full: q.full, behind: q.next < q.end}
+	p := pending{records: len(q.records), waiting: len(q.records), bytes: q.bytes, since: q.since, latest: q.latest, first: q.next, next: q.next, full: q.full, behind: q.next < q.end}
 	if p.records > 0 {
 		p.oldest, p.first = q.records[0].Timestamp, q.records[0].Offset
 	}

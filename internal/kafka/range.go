@@ -49,6 +49,11 @@ type Flush struct {
 	// Linger is how long the first record after a quiet Interval waits for
 	// company.
 	Linger time.Duration
+	// Gather is from how many records on those that wait are handed to a sink that
+	// gathers (stream.Gatherer), before their range is cut. Rows and Bytes, and
+	// Range.BufferBytes, then count what the sink makes of them. 0 means 4,096;
+	// below zero it is not done.
+	Gather int
 	// Apart spreads the topic's partitions over the processes by themselves.
 	// Those of all other topics are spread together, by their number: the
 	// partitions of a topic that makes most of the load could all be one
@@ -62,12 +67,18 @@ func DefaultFlush() Flush {
 	return Flush{Rows: 50_000, Bytes: 16 << 20, Interval: time.Second, Linger: 30 * time.Millisecond}
 }
 
+// defaultGather is a backlog: what comes in less is written before it takes much.
+const defaultGather = 4096
+
 func (f Flush) withDefaults() Flush {
 	if f.Rows <= 0 {
 		f.Rows = DefaultFlush().Rows
 	}
 	if f.Bytes <= 0 {
 		f.Bytes = DefaultFlush().Bytes
+	}
+	if f.Gather == 0 {
+		f.Gather = defaultGather
 	}
 	return f
 }

@@ -8,6 +8,7 @@ type due uint8
 const (
 	dueNothing due = iota // the assignment ends
 	dueWrite              // a range is full, or old enough
+	dueGather             // what waits is to be handed to the sink
 	dueIdle               // nothing waits, but the position moved over markers
 )
 
@@ -18,7 +19,7 @@ func (w *rangeWorker) await() due {
 			return dueNothing
 		}
 		held, changed := closed(w.member.gate)
-		p := w.queue.pending()
+		p := w.pending()
 		w.measure(&p) // first: next counts this partition too
 		what, at := w.next(p)
 		if held {
@@ -54,6 +55,10 @@ func (w *rangeWorker) await() due {
 // full one for as long as more comes.
 func (w *rangeWorker) next(p pending) (due, time.Time) {
 	switch {
+	case w.gathered.complete(w.flush):
+		return dueWrite, time.Time{}
+	case w.gathers(p):
+		return dueGather, time.Time{}
 	case w.full(p):
 		return dueWrite, time.Time{}
 	case p.records > 0:

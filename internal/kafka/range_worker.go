@@ -28,6 +28,9 @@ type rangeWorker struct {
 	noted     string    // what the sink has committed beside committed
 	flushed   time.Time // when the last write that was not full, or the last idle commit, was
 	filled    time.Time // when the last full write was
+	canGather bool      // the sink is a stream.Gatherer
+	gathered  gathered  // what the sink took and has not written
+	plain     int       // how many ranges are not to be gathered
 }
 
 func (w *rangeWorker) run(ctx context.Context) {
@@ -59,30 +62,73 @@ func (w *rangeWorker) turn(ctx context.Context, sink stream.RangeSink) bool {
 	case dueIdle:
 		// To the first record that has come since, should one have: only what
 		// is before it is durable or a marker (I1).
-		if !w.hit(failpoint.RangeIdleCommit) || !w.settle(ctx, w.queue.pending().first) {
+		if !w.hit(failpoint.RangeIdleCommit) || !w.settle(ctx, w.pending().first) {
 			return false
 		}
 		w.flushed = time.Now()
+	case dueGather:
+		w.gather(ctx, sink.(stream.Gatherer))
 	case dueWrite:
-		full := w.full(w.queue.pending())
-		records, next := w.queue.take(w.flush.Rows, w.flush.Bytes)
-		intended, ok := w.write(ctx, sink, records)
-		if !ok {
-			return false
-		}
-		w.durable = next
-		if !w.hit(failpoint.RangeSettled) || !intended && !w.settle(ctx, next) {
-			return false
-		}
-		w.queue.recycle(records)
-		w.queue.release()
-		now := time.Now()
-		if w.filled = now; !full {
-			w.filled, w.flushed = time.Time{}, now
-		}
-		w.wrote.Store(now.UnixNano())
+		return w.writeDue(ctx, sink)
 	}
 	return true
+}
+
+// writeDue writes the range that is due, and reports whether to go on.
+func (w *rangeWorker) writeDue(ctx context.Context, sink stream.RangeSink) bool {
+	full := w.full(w.pending())
+	var c cut
+	if w.gathered.records > 0 {
+		c = w.cutGathered(ctx, sink.(stream.Gatherer))
+	} else {
+		c = w.cutQueue(sink)
+	}
+	intended, ok := w.write(ctx, c)
+	if !ok {
+		return false
+	}
+	w.durable = c.next
+	if !w.hit(failpoint.RangeSettled) || !intended && !w.settle(ctx, c.next) {
+		return false
+	}
+	c.done()
+	w.queue.release()
+	now := time.Now()
+	if w.filled = now; !full {
+		w.filled, w.flushed = time.Time{}, now
+	}
+	w.wrote.Store(now.UnixNano())
+	return true
+}
+
+// cut is a range on its way into the sink.
+type cut struct {
+	first, last int64 // offsets of its records
+	next        int64 // the position behind it
+	records     int
+	oldest      time.Time // timestamp of its first record
+	write       func(ctx context.Context, intend stream.Intend) error
+	done        func() // it is durable
+}
+
+// cutQueue cuts a range of the records that wait.
+func (w *rangeWorker) cutQueue(sink stream.RangeSink) cut {
+	records, next := w.queue.take(w.flush.Rows, w.flush.Bytes)
+	return cut{
+		first: records[0].Offset, last: records[len(records)-1].Offset, next: next,
+		records: len(records), oldest: records[0].Timestamp,
+		write: func(ctx context.Context, intend stream.Intend) error {
+			return sink.Write(ctx, w.batch(records), intend)
+		},
+		done: func() {
+			w.plain = max(0, w.plain-1)
+			w.queue.recycle(records)
+		},
+	}
+}
+
+func (w *rangeWorker) batch(records []stream.Record) stream.Batch {
+	return stream.Batch{Topic: w.Topic, TopicID: w.at.id, Partition: w.Partition, Records: records}
 }
 
 // hit passes a failpoint and reports whether to go on; an injected error ends the
@@ -123,6 +169,7 @@ func (w *rangeWorker) claim(ctx context.Context) stream.RangeSink {
 	for fails := 1; ; fails++ {
 		sink, err := w.open(ctx, claim)
 		if err == nil {
+			_, w.canGather = sink.(stream.Gatherer)
 			return sink
 		}
 		if ctx.Err() != nil || errors.Is(err, errGone) || w.quarantined(ctx, err) {
@@ -135,14 +182,13 @@ func (w *rangeWorker) claim(ctx context.Context) stream.RangeSink {
 	}
 }
 
-// write hands the batch to the sink until it is durable; ok is false when the
-// assignment ended first. The batch is the same each time: its outcome is
+// write hands the range to the sink until it is durable; ok is false when the
+// assignment ended first. The range is the same each time: its outcome is
 // unknown until a write succeeds. intended says that the next commit may settle
 // it.
-func (w *rangeWorker) write(ctx context.Context, sink stream.RangeSink, records []stream.Record) (intended, ok bool) {
-	batch := stream.Batch{Topic: w.Topic, TopicID: w.at.id, Partition: w.Partition, Records: records}
+func (w *rangeWorker) write(ctx context.Context, c cut) (intended, ok bool) {
 	intend := func(ctx context.Context, first int64, metadata string) error {
-		if err := w.intend(ctx, records[len(records)-1].Offset, first, metadata); err != nil {
+		if err := w.intend(ctx, c.last, first, metadata); err != nil {
 			return err
 		}
 		intended = true
@@ -151,21 +197,20 @@ func (w *rangeWorker) write(ctx context.Context, sink stream.RangeSink, records 
 	if !w.hit(failpoint.RangeCut) {
 		return false, false
 	}
-	w.progress.holds(len(records), records[0].Timestamp)
+	w.progress.holds(c.records, c.oldest)
 	started := time.Now()
 	for fails := 1; ; fails++ {
-		err := sink.Write(ctx, batch, intend)
+		err := c.write(ctx, intend)
 		if err == nil {
 			w.member.metrics.took.WithLabelValues(w.member.group, w.Topic).Observe(time.Since(started).Seconds())
 			w.member.metrics.batches.WithLabelValues(w.member.group, w.Topic).Inc()
-			w.member.metrics.records.WithLabelValues(w.member.group, w.Topic).Add(float64(len(records)))
+			w.member.metrics.records.WithLabelValues(w.member.group, w.Topic).Add(float64(c.records))
 			return intended, true
 		}
 		if ctx.Err() != nil || errors.Is(err, errGone) || w.quarantined(ctx, err) {
 			return intended, false
 		}
-		w.failed("write", "writing a range failed; trying again", err,
-			"first", records[0].Offset, "last", records[len(records)-1].Offset)
+		w.failed("write", "writing a range failed; trying again", err, "first", c.first, "last", c.last)
 		if !w.rest(backoff(fails, 100*time.Millisecond, 10*time.Second)) {
 			return intended, false
 		}
@@ -215,7 +260,7 @@ func (w *rangeWorker) failed(step, text string, err error, args ...any) {
 
 func (w *rangeWorker) measure(p *pending) {
 	if p == nil {
-		q := w.queue.pending()
+		q := w.pending()
 		p = &q
 	}
 	w.progress.holds(p.records, p.oldest)

@@ -1,0 +1,106 @@
+package kafka
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/pricelake/pricelake/internal/stream"
+)
+
+// gathered is what a sink has taken before its range is cut.
+type gathered struct {
+	records     int
+	bytes       int // that the sink holds of them
+	raw         int // that they took themselves
+	first, last int64
+	next        int64     // the position behind them
+	since       time.Time // when the first of them was queued
+	oldest      time.Time // timestamp of the first
+	cut         bool      // the next record was not taken: the range ends here
+}
+
+// complete reports whether the range is to be written before anything is added.
+func (g *gathered) complete(f Flush) bool {
+	return g.records > 0 && (g.cut || g.records >= f.Rows || g.bytes >= f.Bytes)
+}
+
+// plainRanges is how many ranges are not gathered after one whose end was a record
+// that the sink did not take: such records seldom come alone, and each would cut a
+// range short.
+const plainRanges = 16
+
+// gathers reports whether what waits is to be handed to the sink now.
+func (w *rangeWorker) gathers(p pending) bool {
+	if !w.canGather || w.flush.Gather < 0 || w.plain > 0 || p.waiting == 0 {
+		return false
+	}
+	return p.waiting >= w.flush.Gather || w.gathered.records > 0 && w.full(p)
+}
+
+// pending describes what is neither written nor being written: what was gathered
+// and what waits.
+func (w *rangeWorker) pending() pending {
+	p, g := w.queue.pending(), &w.gathered
+	if g.records == 0 {
+		return p
+	}
+	p.records += g.records
+	p.bytes += g.bytes
+	p.since, p.oldest, p.first = g.since, g.oldest, g.first
+	return p
+}
+
+// gather hands what waits to the sink, as far as the range has room. What it does
+// not take waits again, and is written as a range of its own.
+func (w *rangeWorker) gather(ctx context.Context, sink stream.Gatherer) {
+	g, since := &w.gathered, w.queue.pending().since
+	records, next := w.queue.take(w.flush.Rows-g.records, math.MaxInt)
+	if len(records) == 0 {
+		return
+	}
+	taken, bytes := sink.Gather(ctx, w.batch(records))
+	if g.records == 0 && taken > 0 {
+		*g = gathered{first: records[0].Offset, since: since, oldest: records[0].Timestamp}
+	}
+	if taken > 0 {
+		g.last, g.next = records[taken-1].Offset, next
+	}
+	for i := range records[:taken] {
+		g.raw += size(&records[i])
+	}
+	g.records += taken
+	g.bytes = bytes
+	if taken == len(records) {
+		w.queue.recycle(records)
+		w.queue.keep(bytes)
+		return
+	}
+	g.next = records[taken].Offset
+	w.queue.giveBack(records[taken:], since)
+	w.queue.keep(bytes)
+	if w.plain = 1; g.records > 0 {
+		g.cut, w.plain = true, plainRanges
+	}
+}
+
+// cutGathered cuts the range of what was gathered, and of what waits if it is let
+// in.
+func (w *rangeWorker) cutGathered(ctx context.Context, sink stream.Gatherer) cut {
+	if !w.gathered.complete(w.flush) {
+		w.gather(ctx, sink)
+	}
+	g := w.gathered
+	return cut{
+		first: g.first, last: g.last, next: g.next, records: g.records, oldest: g.oldest,
+		write: func(ctx context.Context, intend stream.Intend) error {
+			err := sink.WriteGathered(ctx, intend)
+			if err != nil {
+				// The sink may have read the records again.
+				w.queue.keep(g.bytes + g.raw)
+			}
+			return err
+		},
+		done: func() { w.gathered = gathered{} },
+	}
+}
