@@ -56,11 +56,10 @@ func (c *claim) gathering() stream.RangeSink {
 	return gatherer{c}
 }
 
-// Gather implements stream.Gatherer. It takes nothing as long as there is a doubt
-// about what the store holds: then single records may have to be left out, or be
-// looked for.
+// Gather implements stream.Gatherer. It takes nothing as long as something from
+// the position on is there or buried: then single records are to be left out.
 func (g gatherer) Gather(ctx context.Context, b stream.Batch) (taken, bytes int) {
-	if g.m.phase == idle && !g.m.verify && g.m.done.Empty() {
+	if g.m.phase == idle && g.m.done.Empty() {
 		taken = g.gathered.add(ctx, b.Records)
 	}
 	return taken, g.gathered.pack.Bytes()

@@ -36,6 +36,8 @@ type simulation struct {
 	// store may lose its names. Not both: no protocol survives a store that
 	// takes a write that comes hours later for a new one.
 	frozen, forgets bool
+	// gathers: ranges are handed over bit by bit where the sink takes them so.
+	gathers bool
 	// most is how many records a range has at most.
 	most int
 
@@ -45,6 +47,7 @@ type simulation struct {
 	onTheWay  []sinks.Block
 	letters   map[string]int
 	kills     int
+	gathered  int // ranges that were
 	commits   int
 	trace     uint64
 }
@@ -172,12 +175,42 @@ func (s *simulation) arrive(all bool) {
 	}
 }
 
+// store is what an owner has for a store.
+func (s *simulation) store(o *owner) sinks.Store {
+	if s.gathers {
+		return sinktest.Gathering{Store: o}
+	}
+	return o
+}
+
+// cut is the writing of a range of the first of some records, and how many those
+// are. Where the sink gathers it was handed them bit by bit, in memory that
+// others get then.
+func (s *simulation) cut(sink stream.RangeSink, rs []stream.Record) (write func(stream.Intend) error, taken int) {
+	g, ok := sink.(stream.Gatherer)
+	for ok && taken < len(rs) {
+		bit := slices.Clone(rs[taken : taken+1+s.rng.IntN(len(rs)-taken)])
+		n, _ := g.Gather(s.t.Context(), stream.Batch{Topic: topic, Records: bit})
+		taken += n
+		if n < len(bit) {
+			break
+		}
+		clear(bit)
+	}
+	if taken > 0 {
+		s.gathered++
+		return func(intend stream.Intend) error { return g.WriteGathered(s.t.Context(), intend) }, taken
+	}
+	b := stream.Batch{Topic: topic, Records: rs}
+	return func(intend stream.Intend) error { return sink.Write(s.t.Context(), b, intend) }, len(rs)
+}
+
 // life is one owner, from its claim to its death or the end of the log.
 func (s *simulation) life() {
 	s.owner++
 	o := &owner{simulation: s, number: s.owner}
 	h := sinks.NewHandler(sinks.Options{
-		Store: o, Publisher: o, Epoch: 1, Writer: fmt.Sprint(s.owner), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+		Store: s.store(o), Publisher: o, Epoch: 1, Writer: fmt.Sprint(s.owner), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		DeadLetter: func(in *stream.Record, _ schemas.DeadReason, _ error) (stream.Record, error) {
 			return stream.Record{Topic: schemas.TopicDeadLetters, Key: fmt.Append(nil, in.Offset)}, nil
 		},
@@ -194,21 +227,23 @@ func (s *simulation) life() {
 	for len(rest) > 0 {
 		s.arrive(false)
 		n := min(len(rest), 1+s.rng.IntN(s.most))
-		b := stream.Batch{Topic: topic, Records: rest[:n]}
-		for err := sink.Write(s.t.Context(), b, o.intend); err != nil; err = sink.Write(s.t.Context(), b, o.intend) {
+		write, taken := s.cut(sink, rest[:n])
+		n = taken
+		last := rest[n-1].Offset
+		for err := write(o.intend); err != nil; err = write(o.intend) {
 			s.note("batch: %v", err)
 			if o.dead || s.rng.IntN(8) == 0 {
 				return
 			}
 		}
 		if rest = rest[n:]; len(rest) == 0 || s.rng.IntN(4) == 0 {
-			s.commit(b.Records[n-1].Offset+1, "")
+			s.commit(last+1, "")
 		}
 	}
 }
 
-func simulate(t *testing.T, seed uint64) *simulation {
-	s := &simulation{t: t, rng: rand.New(rand.NewPCG(seed, 7)), m: sinktest.NewMemory(), letters: map[string]int{}}
+func simulate(t *testing.T, seed uint64, gathers bool) *simulation {
+	s := &simulation{t: t, gathers: gathers, rng: rand.New(rand.NewPCG(seed, 7)), m: sinktest.NewMemory(), letters: map[string]int{}}
 	s.m.Lies = seed%2 == 0
 	s.frozen, s.forgets = seed%4 < 2, seed%4 >= 2
 	s.m.Fault = func(sinks.Block) sinktest.Fault { return sinktest.Fault(max(0, s.rng.IntN(30)-25)) }
@@ -249,7 +284,13 @@ var frozenRests = []uint64{16401, 30045, 38997, 39825, 40233, 45693}
 // has one row or a dead letter in the end, and the position never goes back. The
 // same seed is the same story.
 func TestIntentsUnderKills(t *testing.T) {
-	kills, seeds := 0, uint64(6000)
+	for name, gathers := range map[string]bool{"as batches": false, "gathered": true} {
+		t.Run(name, func(t *testing.T) { manyStories(t, gathers) })
+	}
+}
+
+func manyStories(t *testing.T, gathers bool) {
+	kills, gathered, seeds := 0, 0, uint64(6000)
 	if testing.Short() {
 		seeds = 1000
 	}
@@ -258,19 +299,23 @@ func TestIntentsUnderKills(t *testing.T) {
 		stories = append(stories, seed)
 	}
 	for _, seed := range stories {
-		s := simulate(t, seed)
+		s := simulate(t, seed, gathers)
 		kills += s.kills
+		gathered += s.gathered
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
 		if seed%100 == 0 {
-			if again := simulate(t, seed); again.trace != s.trace {
+			if again := simulate(t, seed, gathers); again.trace != s.trace {
 				t.Fatalf("seed %d: two stories", seed)
 			}
 		}
 	}
-	t.Logf("%d stories, %d kills", len(stories), kills)
+	t.Logf("%d stories, %d kills, %d ranges gathered", len(stories), kills, gathered)
 	if kills < int(seeds) {
 		t.Error("hardly anybody was killed: the test shows little")
+	}
+	if gathers && gathered < 2*int(seeds) {
+		t.Errorf("%d ranges were gathered: the test shows little", gathered)
 	}
 }
