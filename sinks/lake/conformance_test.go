@@ -14,7 +14,10 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	l := openLake(t)
-	s := openSink(t, l)
+	conform(t, l, openSink(t, l))
+}
+
+func conform(t *testing.T, l *Lake, s sinks.Store) {
 	var subjects byte
 	sinktest.Run(t, func(t *testing.T) *sinktest.Subject {
 		subjects += 2

@@ -1,0 +1,226 @@
+package lake
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/schemas"
+	"github.com/pricelake/pricelake/sinks"
+	"github.com/pricelake/pricelake/sinks/sinktest"
+)
+
+// onceRead are records whose memory somebody else gets when they were gathered.
+func onceRead(rs []stream.Record) []stream.Record {
+	rs = slices.Clone(rs)
+	for i := range rs {
+		rs[i].Value = bytes.Clone(rs[i].Value)
+	}
+	return rs
+}
+
+func overwrite(rs []stream.Record) {
+	for i := range rs {
+		for j := range rs[i].Value {
+			rs[i].Value[j] = 'x'
+		}
+	}
+	clear(rs)
+}
+
+// gatherAll hands all of the records to a pack, some at a time, and returns how many
+// it took.
+func gatherAll(ctx context.Context, p sinks.Pack, rs []stream.Record, some int) (taken int) {
+	for taken < len(rs) {
+		bit := onceRead(rs[taken:min(len(rs), taken+some)])
+		n := p.Add(ctx, bit)
+		overwrite(bit)
+		if taken += n; n < len(bit) {
+			break
+		}
+	}
+	return taken
+}
+
+// Rows that were gathered are those that a block of the same records has, byte by
+// byte, also when the memory of the records is used again, and in a pack that was
+// used before.
+func TestGatheredColumnsAreThoseOfABlock(t *testing.T) {
+	var rs []stream.Record
+	for i := range 100 {
+		p := somePrice(t, i)
+		p.EventTime = p.EventTime.AddDate(0, -i/7%3, 0)
+		p.TradeID = p.EventID.String()[:i%20]
+		rs = append(rs, record(t, schemas.TopicPrices, int64(10+3*i), p))
+	}
+	decoders := jsonDecoders()
+	s := &Sink{loaders: decoders.loaders(nil, func(string, []string) {})}
+	encode := func(parts []part) (all [][]byte) {
+		for i := range parts {
+			for _, c := range parts[i].cols {
+				var buf bytes.Buffer
+				_ = c.data.(pieces).each(func(b []byte) error { buf.Write(b); return nil })
+				all = append(all, buf.Bytes())
+			}
+		}
+		return all
+	}
+	from := origin{topicID: topicID, partition: 3, epoch: 1}
+	parts, err := s.loaders[schemas.TopicPrices].load(t.Context(), block(rs...), from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := encode(parts)
+	p := s.Gather(sinks.Partition{Topic: schemas.TopicPrices}).(*pack)
+	for _, some := range []int{1, 7, 16, 33, 100} {
+		if n := gatherAll(t.Context(), p, rs, some); n != len(rs) {
+			t.Fatalf("%d records were taken, want all", n)
+		}
+		if got := encode(p.fill.parts(from)); !slices.EqualFunc(got, want, bytes.Equal) {
+			t.Errorf("gathered %d at a time: other columns", some)
+		}
+		if n := p.Bytes(); n < 200*len(rs) || n > 400*len(rs) || !p.Whole() {
+			t.Errorf("%d bytes, whole %v", n, p.Whole())
+		}
+		if p.Reset(); p.Bytes() != 0 {
+			t.Error("it holds something after Reset")
+		}
+	}
+	if s.Gather(sinks.Partition{Topic: schemas.TopicPolls}) != nil {
+		t.Error("polls are gathered")
+	}
+}
+
+// A record that cannot become a row is not taken, nor one after it; those before
+// stay.
+func TestGatherStopsAtABadRecord(t *testing.T) {
+	decoders := jsonDecoders()
+	s := &Sink{loaders: decoders.loaders(nil, func(string, []string) {})}
+	valueless := somePrice(t, 2)
+	valueless.Price = schemas.NullDecimal{}
+	for _, bad := range []any{"no record", "outage", valueless} {
+		p := s.Gather(sinks.Partition{Topic: schemas.TopicPrices}).(*pack)
+		rs := []stream.Record{record(t, schemas.TopicPrices, 1, somePrice(t, 1)), record(t, schemas.TopicPrices, 2, bad), record(t, schemas.TopicPrices, 3, somePrice(t, 3))}
+		if n := p.Add(t.Context(), rs); n != 1 || !p.Whole() || p.rows != 1 {
+			t.Errorf("%v: %d taken, %d rows", bad, n, p.rows)
+		}
+	}
+}
+
+// gatheredWrites writes blocks by way of a pack, those with bad records as the
+// handler does.
+type gatheredWrites struct{ *Sink }
+
+func (g gatheredWrites) Write(ctx context.Context, b sinks.Block) error {
+	p := g.Gather(b.Partition)
+	defer p.Reset()
+	if gatherAll(ctx, p, b.Records, 2) < len(b.Records) {
+		return g.Sink.Write(ctx, b)
+	}
+	for i := range b.Records {
+		b.Offsets = append(b.Offsets, b.Records[i].Offset)
+	}
+	b.Records = nil
+	return p.Write(ctx, b)
+}
+
+func TestConformanceGathered(t *testing.T) {
+	t.Parallel()
+	l := openLake(t)
+	conform(t, l, gatheredWrites{openSink(t, l)})
+}
+
+// gatherLog hands all records of a log to a claim, in two bits.
+func gatherLog(t *testing.T, sink stream.RangeSink, b stream.Batch) stream.Gatherer {
+	t.Helper()
+	g, ok := sink.(stream.Gatherer)
+	if !ok {
+		t.Fatalf("%T does not gather", sink)
+	}
+	for bits := range slices.Chunk(b.Records, (len(b.Records)+1)/2) {
+		b.Records = onceRead(bits)
+		n, held := g.Gather(t.Context(), b)
+		if n != len(bits) || held == 0 {
+			t.Fatalf("%d of %d records were taken, %d bytes are held", n, len(bits), held)
+		}
+		overwrite(b.Records)
+	}
+	return g
+}
+
+// Rows that the server refuses are found and buried with the bytes of their
+// records, which are read again once; one that breaks the same rule later is known.
+func TestGatheredRowsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, rule := range []string{positive, positiveOrNull} {
+		l := openLake(t)
+		g := priceLog(t, 40)
+		free := somePrice(t, 1000)
+		free.Price = dec(t, "0")
+		g.records[7] = record(t, schemas.TopicPrices, g.records[7].Offset, free)
+		if err := l.conn.Exec(t.Context(), rule); err != nil {
+			t.Fatal(err)
+		}
+		letters, rereads := new(published), 0
+		claim := g.claim()
+		reread := claim.Reread
+		claim.Reread = func(ctx context.Context, first, last int64) ([]stream.Record, error) {
+			if rereads++; rereads == 1 {
+				return nil, errors.New("the broker is away")
+			}
+			return reread(ctx, first, last)
+		}
+		s, err := sinks.NewHandler(handlerOptions(openSink(t, l), letters)).Open(t.Context(), claim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink := gatherLog(t, s, g.batch())
+		if err := sink.WriteGathered(t.Context(), claim.Intend); err == nil {
+			t.Error("nothing was said of records that cannot be read again")
+		}
+		if err := sink.WriteGathered(t.Context(), claim.Intend); err != nil {
+			t.Fatal(err)
+		}
+		g.once(l, 7)
+		if len(letters.sent) != 1 || rereads != 2 {
+			t.Errorf("%d dead letters, %d times read again; want 1 and 2", len(letters.sent), rereads)
+		}
+	}
+}
+
+// What a gathered range leaves open is finished by a successor that knows its
+// records only, under the same name.
+func TestSuccessorOfAGatheredRange(t *testing.T) {
+	t.Parallel()
+	l := openLake(t)
+	g := priceLog(t, 40)
+	claim := g.claim()
+	s, err := sinks.NewHandler(handlerOptions(openSink(t, l), new(published))).Open(t.Context(), claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gatherLog(t, s, g.batch()).WriteGathered(t.Context(), claim.Intend); err != nil {
+		t.Fatal(err)
+	}
+	intent, err := sinks.ParseIntent(g.metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := sinks.Hash(g.records); intent.Hash != want || intent.Records != len(g.records) || g.committed != g.records[0].Offset {
+		t.Errorf("the intent is %q at %d, want the hash %x of %d records", g.metadata, g.committed, want, len(g.records))
+	}
+	if err := g.open(openSink(t, l), new(published)); err != nil {
+		t.Fatal(err)
+	}
+	g.once(l)
+	forgetTokens(t, l)
+	if err := g.open(openSink(t, l), new(published)); err != nil {
+		t.Fatal(err)
+	}
+	g.once(l)
+}
+
+var _ sinks.Gathering = sinktest.Gathering{}
