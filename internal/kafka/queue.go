@@ -24,7 +24,7 @@ type queue struct {
 	spare   []stream.Record // memory for the next records
 	bytes   int
 	working int       // bytes that take handed out, until release
-	taken   int       // how many the last take took: about as many will gather again
+	taken   int       // how many the last takes took: about as many will gather again
 	next    int64     // the position: everything below was queued, or is a marker
 	end     int64     // where committed records end, as far as is known
 	since   time.Time // when the first of records was queued
@@ -112,7 +112,7 @@ func (q *queue) take(maxRecords, maxBytes int) (rs []stream.Record, next int64) 
 	}
 	q.bytes -= bytes
 	q.working += bytes
-	q.taken = n
+	q.taken = max(n, q.taken-q.taken/4)
 	q.since = time.Now()
 	if len(q.records) > 0 {
 		return rs, q.records[0].Offset
