@@ -1,0 +1,131 @@
+package sinks_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pricelake/pricelake/internal/stream"
+	"github.com/pricelake/pricelake/sinks"
+	"github.com/pricelake/pricelake/sinks/sinktest"
+)
+
+// gathering opens a claim of a store that gathers; rereads counts how often records
+// were read again, which gives those of log.
+func gathering(t *testing.T, m *sinktest.Memory, p *publisher, log []stream.Record, rereads *int) stream.Gatherer {
+	t.Helper()
+	c := claim(0, 0)
+	c.Reread = func(context.Context, int64, int64) ([]stream.Record, error) {
+		*rereads++
+		return log, nil
+	}
+	s, err := handler(sinktest.Gathering{Store: m}, p, prometheus.NewRegistry()).Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.(stream.Gatherer)
+}
+
+// Records are read again only where single ones matter: not after a write that left
+// nothing or everything, nor for a name that is used up, but for a part that is
+// missing and for dead letters.
+func TestGatheredRecordsAreReadAgainWhenTheyMatter(t *testing.T) {
+	for fault, rereads := range map[sinktest.Fault]int{
+		sinktest.None: 0, sinktest.Before: 0, sinktest.After: 0, sinktest.Burned: 0, sinktest.Half: 1,
+	} {
+		m, got, faults := sinktest.NewMemory(), 0, 1
+		m.Fault = func(sinks.Block) sinktest.Fault {
+			if faults--; faults < 0 {
+				return sinktest.None
+			}
+			return fault
+		}
+		b := batch(0, nil, 1, 2, 4, 5)
+		s := gathering(t, m, new(publisher), b.Records, &got)
+		if n, held := s.Gather(t.Context(), b); n != 4 || held != 400 {
+			t.Fatalf("%d taken, %d bytes held", n, held)
+		}
+		intended := ""
+		intend := func(_ context.Context, _ int64, text string) error { intended = text; return nil }
+		err := s.WriteGathered(t.Context(), intend)
+		if (err != nil) != (fault != sinktest.None) {
+			t.Errorf("fault %v: %v", fault, err)
+		}
+		if err != nil {
+			err = s.WriteGathered(t.Context(), intend)
+		}
+		if err != nil || got != rereads {
+			t.Errorf("fault %v: %v, read again %d times, want %d", fault, err, got, rereads)
+		}
+		want(t, m, 0, 1, 2, 4, 5)
+		intent, err := sinks.ParseIntent(intended)
+		if err != nil || intent.Hash != sinks.Hash(b.Records) || intent.First != 1 || intent.Last != 5 || intent.Records != 4 || !intent.Holes.Has(3) {
+			t.Errorf("fault %v: the intent is %q, %v", fault, intended, err)
+		}
+		if n, held := s.Gather(t.Context(), batch(0, nil, 7)); n != 1 || held != 100 {
+			t.Errorf("fault %v: of the next range %d taken, %d bytes held", fault, n, held)
+		}
+	}
+}
+
+// A record that a store refuses of a gathered range is buried with its own bytes.
+func TestGatheredRecordIsBuried(t *testing.T) {
+	m, p, rereads := sinktest.NewMemory(), new(publisher), 0
+	b := batch(0, map[int64]string{3: sinktest.Unwanted, 6: sinktest.Unreadable}, 1, 2, 3, 4, 5, 6, 7)
+	s := gathering(t, m, p, b.Records[:5], &rereads)
+	n, _ := s.Gather(t.Context(), b)
+	if n != 5 {
+		t.Fatalf("%d records were taken, want those before the one that cannot be read", n)
+	}
+	if err := s.WriteGathered(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	b.Records = b.Records[n:]
+	if err := s.Write(t.Context(), b, nil); err != nil {
+		t.Fatal(err)
+	}
+	want(t, m, 0, 1, 2, 4, 5, 7)
+	if len(p.sent) != 2 || string(p.sent[0].Value) != sinktest.Unwanted || string(p.sent[1].Value) != sinktest.Unreadable || rereads != 1 {
+		t.Errorf("%d dead letters, read again %d times; want 2 with their bytes, and once", len(p.sent), rereads)
+	}
+}
+
+// A log that holds other records than were gathered is for a person to look at.
+func TestGatheredRecordsAreGone(t *testing.T) {
+	for _, log := range [][]stream.Record{nil, batch(0, nil, 1, 3).Records, batch(0, map[int64]string{1: "other"}, 1, 2, 3).Records} {
+		m, rereads := sinktest.NewMemory(), 0
+		b := batch(0, map[int64]string{2: sinktest.Unwanted}, 1, 2, 3)
+		s := gathering(t, m, new(publisher), log, &rereads)
+		s.Gather(t.Context(), b)
+		q := new(stream.QuarantineError)
+		if err := s.WriteGathered(t.Context(), nil); !errors.As(err, &q) || q.Last > 3 || len(m.Rows(of(0))) > 0 {
+			t.Errorf("%d records are left: %v", len(log), err)
+		}
+	}
+}
+
+// While something beyond the position is there, nothing is gathered: records are to
+// be left out then.
+func TestNothingIsGatheredOverRows(t *testing.T) {
+	m, rereads := sinktest.NewMemory(), 0
+	b := batch(0, nil, 1, 2, 3)
+	if err := m.Write(t.Context(), sinks.Block{Range: sinks.Range{Partition: of(0), First: 1, Last: 2}, Records: b.Records[:2]}); err != nil {
+		t.Fatal(err)
+	}
+	s := gathering(t, m, new(publisher), b.Records, &rereads)
+	if n, _ := s.Gather(t.Context(), b); n != 0 {
+		t.Errorf("%d records were taken", n)
+	}
+	if err := s.Write(t.Context(), b, nil); err != nil {
+		t.Fatal(err)
+	}
+	want(t, m, 0, 1, 2, 3)
+	if n, _ := s.Gather(t.Context(), batch(0, nil, 4, 5)); n != 2 {
+		t.Errorf("%d records were taken of the next range, want 2", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
