@@ -2,7 +2,6 @@ package lake
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/ClickHouse/ch-go/proto"
 
@@ -36,6 +35,16 @@ func encodePieces(p pieces, b *proto.Buffer) {
 	})
 }
 
+// roomFor returns s with room for n more. It grows to twice its size, not by a
+// quarter as append does: a column of a backlog is copied once on its way to its
+// full size, not four times, and leaves as much less behind.
+func roomFor[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s
+	}
+	return append(make([]T, 0, max(2*cap(s), len(s)+n)), s...)
+}
+
 // fixedData is values of one width, one after the other.
 type fixedData struct {
 	width int
@@ -46,7 +55,7 @@ type fixedData struct {
 func (d *fixedData) add(fields []schemas.Field, stride int) {
 	from := len(d.buf)
 	rows := (len(fields) + stride - 1) / stride
-	d.buf = slices.Grow(d.buf, rows*d.width)[:from+rows*d.width]
+	d.buf = roomFor(d.buf, rows*d.width)[:from+rows*d.width]
 	to := d.buf[from:]
 	clear(to)
 	for i := 0; i < len(fields); i += stride {
@@ -104,6 +113,7 @@ type nullData struct {
 }
 
 func (d *nullData) add(fields []schemas.Field, stride int) {
+	d.mask = roomFor(d.mask, (len(fields)+stride-1)/stride)
 	for i := 0; i < len(fields); i += stride {
 		null := byte(0)
 		if fields[i].Null {

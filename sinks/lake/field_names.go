@@ -38,6 +38,7 @@ const mostNames = 1 << 16
 func newNames() *nameData { return &nameData{known: map[string]*word{}, block: 1} }
 
 func (d *nameData) add(fields []schemas.Field, stride int) {
+	d.rows = roomFor(d.rows, (len(fields)+stride-1)/stride)
 	for i := 0; i < len(fields); i += stride {
 		text := fields[i].Bytes
 		n := d.last

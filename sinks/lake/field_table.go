@@ -165,6 +165,8 @@ func (b *fieldBlock) add(rows *fieldRows, fetched int) {
 	for i, d := range b.fields {
 		d.add(fields[i:], width)
 	}
+	b.recorded.buf, b.offsets.buf = roomFor(b.recorded.buf, 8*rows.n), roomFor(b.offsets.buf, 8*rows.n)
+	b.fetched = roomFor(b.fetched, rows.n)
 	for i := range rows.n {
 		b.recorded.buf = binary.LittleEndian.AppendUint64(b.recorded.buf, uint64(rows.recorded[i]))
 		b.offsets.buf = binary.LittleEndian.AppendUint64(b.offsets.buf, uint64(rows.offsets[i]))
