@@ -44,6 +44,9 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	queued := false
+	if len(q.records) > 0 {
+		q.records = slices.Grow(q.records, len(rs)) // at once
+	}
 	for _, r := range rs {
 		if r.Offset < q.next {
 			continue
