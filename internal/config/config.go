@@ -69,8 +69,8 @@ type Lake struct {
 	MaxRows int `yaml:"max_rows"`
 	// Most bytes in one block.
 	MaxBytes int `yaml:"max_bytes"`
-	// Memory of the records that wait or are being written, over all topics.
-	// A block is cut shorter where it would not fit.
+	// Memory of the records that wait, are being written, or are columns of a
+	// block to come, over all topics. A block is cut shorter where it would not fit.
 	BufferBytes int `yaml:"buffer_bytes"`
 }
 
@@ -97,7 +97,7 @@ func Default() Config {
 			OtherFlushInterval: 5 * time.Second,
 			MaxRows:            100_000,
 			MaxBytes:           64 << 20,
-			BufferBytes:        64 << 20,
+			BufferBytes:        96 << 20,
 		},
 	}
 }

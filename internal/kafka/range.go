@@ -25,7 +25,7 @@ type Range struct {
 	// write. Quiet ones do not count. 0 means 4.
 	MaxWritesPerSecond float64
 	// BufferBytes bounds the memory of the records this process holds, those
-	// that wait and those being written, over all topics; a poll may exceed it
+	// that wait, those being written, and what sinks gather of them, over all topics; a poll may exceed it
 	// by what it brought. Partitions have it by need: one alone with a backlog
 	// four fifths, many with a backlog equal parts, and a range is cut where
 	// its part ends. 0 means 64 MiB.
