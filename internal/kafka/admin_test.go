@@ -49,7 +49,7 @@ func testAdmin(t *testing.T, c *cluster) {
 	if err := end(kgo.TryCommit); err != nil {
 		t.Fatal(err)
 	}
-	l := newLake()
+	l := c.newLake()
 	r := c.rangeLoop(t, group, in)
 	start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
 	eventually(t, "everything to be committed", func() bool { return c.committed(t, group, in)[0] == 12 })

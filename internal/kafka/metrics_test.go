@@ -79,7 +79,7 @@ func testRangeStandsStill(t *testing.T, c *cluster) {
 	if err := kadm.NewClient(c.client(t)).CommitAllOffsets(t.Context(), group, offsets); err != nil {
 		t.Fatal(err)
 	}
-	l := newLake()
+	l := c.newLake()
 	r := c.rangeLoop(t, group, in)
 	reg := prometheus.NewRegistry()
 	r.Config.Registerer = reg

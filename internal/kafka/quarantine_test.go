@@ -42,7 +42,7 @@ func (c *cluster) stands(t *testing.T, r kafka.Range, group, in, because string,
 	said := new(reasons)
 	reg := prometheus.NewRegistry()
 	r.Stopped, r.Config.Registerer = said.note, reg
-	l := newLake()
+	l := c.newLake()
 	run := start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
 	tp := stream.TopicPartition{Topic: in}
 	eventually(t, "the partition to stand still", func() bool { return said.of(tp) != nil })
@@ -69,7 +69,7 @@ func (c *cluster) release(t *testing.T, r kafka.Range, group, in string, next in
 	if err := c.admin(t).Release(t.Context(), group, stream.TopicPartition{Topic: in}, next); err != nil {
 		t.Fatal(err)
 	}
-	l := newLake()
+	l := c.newLake()
 	start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
 	eventually(t, "the partition to go on", func() bool { return l.count(0) == n })
 }
@@ -78,7 +78,7 @@ func (c *cluster) release(t *testing.T, r kafka.Range, group, in string, next in
 // its name has other records at the same offsets.
 func testQuarantineTopicRecreated(t *testing.T, c *cluster) {
 	in, group := c.topic(t, 1), c.name(t)
-	l := newLake()
+	l := c.newLake()
 	r := c.rangeLoop(t, group, in)
 	c.number(t, in, 1, 0, 20)
 	before := start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
@@ -146,10 +146,10 @@ func testRangeSettlesOnce(t *testing.T, c *cluster) {
 	const n = 400
 	in, group := c.topic(t, 1), c.name(t)
 	c.number(t, in, 1, 0, n)
-	l := newLake()
+	l := c.newLake()
 	l.intent = func(b stream.Batch) string { return "intent" }
 	r := c.rangeLoop(t, group, in)
-	r.Topics[in] = kafka.Flush{Rows: 10, Interval: time.Hour} // only full batches, no idle commits
+	r.Topics[in] = kafka.Flush{Rows: 10, Interval: time.Hour, Gather: c.gather} // only full batches, no idle commits
 	reg := prometheus.NewRegistry()
 	r.Config.Registerer = reg
 	run := start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })

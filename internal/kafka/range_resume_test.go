@@ -18,7 +18,7 @@ func TestRangeResumesAtOnce(t *testing.T) {
 	heavy, idle, group := c.topic(t, 1), c.topic(t, 1), c.name(t)
 	const n = 100_000
 	c.number(t, heavy, 1, 0, n)
-	l := newLake()
+	l := c.newLake()
 	var began []time.Time // of the writes
 	l.hold = func(context.Context, stream.Batch) {
 		began = append(began, time.Now())

@@ -31,6 +31,8 @@ type lake struct {
 	// intent, if set, is committed before each write.
 	intent func(b stream.Batch) string
 
+	taken *atomic.Int64 // records that were gathered
+
 	mu      sync.Mutex
 	rows    map[int32]map[int64]string
 	claims  []stream.Claim
@@ -40,8 +42,8 @@ type lake struct {
 	refused atomic.Int64 // intents
 }
 
-func newLake() *lake {
-	return &lake{rows: make(map[int32]map[int64]string), open: make(map[int32]bool)}
+func (c *cluster) newLake() *lake {
+	return &lake{taken: &c.taken, rows: make(map[int32]map[int64]string), open: make(map[int32]bool)}
 }
 
 func (l *lake) Open(_ context.Context, c stream.Claim) (stream.RangeSink, error) {
@@ -63,6 +65,25 @@ type lakeSink struct {
 	partition int32
 	next      int64
 	retry     []stream.Record
+	gathered  stream.Batch
+}
+
+// Gather implements stream.Gatherer.
+func (s *lakeSink) Gather(_ context.Context, b stream.Batch) (taken, bytes int) {
+	b.Records = append(s.gathered.Records, b.Records...)
+	s.taken.Add(int64(len(b.Records) - len(s.gathered.Records)))
+	taken = len(b.Records) - len(s.gathered.Records)
+	s.gathered = b
+	return taken, 100 * len(b.Records)
+}
+
+// WriteGathered implements stream.Gatherer.
+func (s *lakeSink) WriteGathered(ctx context.Context, intend stream.Intend) error {
+	err := s.Write(ctx, s.gathered, intend)
+	if err == nil {
+		s.gathered = stream.Batch{}
+	}
+	return err
 }
 
 func (s *lakeSink) Write(ctx context.Context, b stream.Batch, intend stream.Intend) error {
@@ -158,7 +179,7 @@ func (l *lake) verify(t *testing.T, c *cluster, group, in string, partitions int
 func (c *cluster) rangeLoop(t *testing.T, group, in string) kafka.Range {
 	return kafka.Range{
 		Config: c.config(t), Group: group,
-		Topics: map[string]kafka.Flush{in: {Rows: 40, Interval: 20 * time.Millisecond, Linger: 2 * time.Millisecond}},
+		Topics: map[string]kafka.Flush{in: {Rows: 40, Interval: 20 * time.Millisecond, Linger: 2 * time.Millisecond, Gather: c.gather}},
 		// Fast enough not to be what limits a test.
 		MaxWritesPerSecond: 1000,
 	}
@@ -166,7 +187,7 @@ func (c *cluster) rangeLoop(t *testing.T, group, in string) kafka.Range {
 
 func testRangeFailingWrites(t *testing.T, c *cluster) {
 	in, group := c.topic(t, 3), c.name(t)
-	l := newLake()
+	l := c.newLake()
 	l.intent = func(b stream.Batch) string { return fmt.Sprint(b.Records[0].Offset) }
 	var writes, before, after atomic.Int64
 	l.fail = func(stream.Batch) (error, error) {
@@ -196,7 +217,7 @@ func testRangeFailingWrites(t *testing.T, c *cluster) {
 func testRangeMembersComeAndGo(t *testing.T, c *cluster) {
 	const partitions, n = 4, 900
 	in, group := c.topic(t, partitions), c.name(t)
-	l := newLake()
+	l := c.newLake()
 	l.hold = func(ctx context.Context, _ stream.Batch) { time.Sleep(rand.N(3 * time.Millisecond)) }
 	run := func() *loop {
 		r := c.rangeLoop(t, group, in)
@@ -222,7 +243,7 @@ func testRangeClaim(t *testing.T, c *cluster) {
 	in, group := c.topic(t, 1), c.name(t)
 	c.number(t, in, 1, 0, 20)
 	c.deleteRecords(t, in, 5)
-	l := newLake()
+	l := c.newLake()
 	l.intent = func(b stream.Batch) string {
 		return fmt.Sprintf("intent %d-%d", b.Records[0].Offset, b.Records[len(b.Records)-1].Offset)
 	}
@@ -285,7 +306,7 @@ func testRangeFencedCommit(t *testing.T, c *cluster) {
 			t.Parallel()
 			c := newFake(t)
 			in, group := c.topic(t, 2), c.name(t)
-			l := newLake()
+			l := c.newLake()
 			r := c.rangeLoop(t, group, in)
 			reg := prometheus.NewRegistry()
 			r.Config.Registerer = reg
@@ -314,7 +335,7 @@ func testRangeRevokeWaits(t *testing.T, c *cluster) {
 	in, group := c.topic(t, 2), c.name(t)
 	var writing, stuck atomic.Int32
 	release := make(chan struct{})
-	l := newLake()
+	l := c.newLake()
 	l.hold = func(ctx context.Context, b stream.Batch) {
 		writing.Add(1)
 		defer writing.Add(-1)
@@ -329,7 +350,7 @@ func testRangeRevokeWaits(t *testing.T, c *cluster) {
 	first := start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
 	c.number(t, in, 2, 0, 10)
 	eventually(t, "both partitions to be written", func() bool { return stuck.Load() == 2 })
-	other := newLake()
+	other := c.newLake()
 	other.hold = func(context.Context, stream.Batch) {
 		if n := writing.Load(); n > 1 {
 			other.complain("%d writes of the first member are still under way", n)
@@ -361,7 +382,7 @@ func testRangeStopWaits(t *testing.T, c *cluster) {
 	in, group := c.topic(t, 2), c.name(t)
 	var stuck atomic.Int32
 	release := make(chan struct{})
-	l := newLake()
+	l := c.newLake()
 	l.hold = func(ctx context.Context, _ stream.Batch) {
 		stuck.Add(1)
 		select {
@@ -375,7 +396,7 @@ func testRangeStopWaits(t *testing.T, c *cluster) {
 	c.number(t, in, 2, 0, 10)
 	eventually(t, "both partitions to be written", func() bool { return stuck.Load() == 2 })
 	first.cancel()
-	other := newLake()
+	other := c.newLake()
 	start(t, func(ctx context.Context) error { return r.Run(ctx, other.Open) })
 	time.Sleep(1500 * time.Millisecond) // the group has balanced twice by then
 	if n := len(other.claimed()); n > 0 {
@@ -400,7 +421,7 @@ func testRangeBackPressure(t *testing.T, c *cluster) {
 	const n, size = 120, 512 << 10
 	in, group := c.topic(t, 2), c.name(t)
 	release := make(chan struct{})
-	l := newLake()
+	l := c.newLake()
 	l.hold = func(ctx context.Context, b stream.Batch) {
 		if b.Partition == 0 {
 			select {
@@ -445,7 +466,7 @@ func testRangeBackPressure(t *testing.T, c *cluster) {
 // records; an idle group is committed over them, so that its lag reads 0.
 func testRangeIdle(t *testing.T, c *cluster) {
 	in, group := c.topic(t, 1), c.name(t)
-	l := newLake()
+	l := c.newLake()
 	r := c.rangeLoop(t, group, in)
 	start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
 	c.transaction(t, in, kgo.TryCommit, "0", "1")
@@ -459,7 +480,7 @@ func testRangeIdle(t *testing.T, c *cluster) {
 // testRangeGap: what retention deleted unread is counted, and the rest is read.
 func testRangeGap(t *testing.T, c *cluster) {
 	in, group := c.topic(t, 1), c.name(t)
-	l := newLake()
+	l := c.newLake()
 	r := c.rangeLoop(t, group, in)
 	c.number(t, in, 1, 0, 10)
 	first := start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
@@ -484,7 +505,7 @@ func TestRangeRefusesAnIntentThatIsTooLong(t *testing.T) {
 	c := newFake(t)
 	in, group := c.topic(t, 1), c.name(t)
 	c.number(t, in, 1, 0, 1)
-	l := newLake()
+	l := c.newLake()
 	l.intent = func(stream.Batch) string { return string(make([]byte, 1025)) }
 	r := c.rangeLoop(t, group, in)
 	start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })

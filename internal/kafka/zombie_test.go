@@ -47,7 +47,7 @@ func testRangeZombie(t *testing.T, c *cluster) {
 	zombie, successor := c.zombie(t)
 	var writing atomic.Bool
 	release := make(chan struct{})
-	l, other := newLake(), newLake()
+	l, other := c.newLake(), c.newLake()
 	l.hold = func(ctx context.Context, _ stream.Batch) {
 		writing.Store(true)
 		<-release // frozen: it does not notice the end of its context
