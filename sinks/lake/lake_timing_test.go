@@ -75,6 +75,52 @@ func BenchmarkLoadPrices(b *testing.B) {
 	b.ReportMetric(float64(cpu()-start)/float64(b.N*rows), "cpu-ns/row")
 }
 
+// BenchmarkColumns is fields into columns, and columns into what a connection gets,
+// without reading records.
+func BenchmarkColumns(b *testing.B) {
+	const rows = 50_000
+	reader := somePriceRows(b, 200)
+	fresh := func() *fieldTable {
+		return newFieldTable("prices", priceFields(), reader, "event_time", "fetched_at", nil)
+	}
+	table, blk := fresh(), preparedBlock(rows, 0)
+	load := func(b *testing.B, table *fieldTable) part {
+		parts, err := table.load(b.Context(), blk, origin{topicID: topicID, insertedAt: blk.Records[0].Timestamp})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return parts[0]
+	}
+	perRow := func(b *testing.B, run func()) {
+		b.ReportAllocs()
+		start := cpu()
+		for b.Loop() {
+			run()
+		}
+		b.ReportMetric(float64(cpu()-start)/float64(b.N*rows), "cpu-ns/row")
+	}
+	b.Run("fill", func(b *testing.B) {
+		perRow(b, func() { load(b, table).free() })
+	})
+	b.Run("grow", func(b *testing.B) {
+		perRow(b, func() { load(b, fresh()).free() })
+	})
+	b.Run("emit", func(b *testing.B) {
+		p, frame := load(b, table), make([]byte, 0, frameBytes)
+		perRow(b, func() {
+			for _, c := range p.cols {
+				_ = c.data.(pieces).each(func(piece []byte) error {
+					for n := 0; len(piece) > 0; piece = piece[n:] {
+						n = min(len(piece), frameBytes)
+						frame = append(frame[:0], piece[:n]...)
+					}
+					return nil
+				})
+			}
+		})
+	})
+}
+
 // BenchmarkWritePrices is records to rows of a real server, without the codec;
 // the CPU is that of this process alone.
 func BenchmarkWritePrices(b *testing.B) {
