@@ -3,6 +3,8 @@ package lake
 import (
 	"encoding/binary"
 	"slices"
+
+	"github.com/ClickHouse/ch-go/proto"
 )
 
 // rowsAt returns the places of the rows of offsets, which are in order.
@@ -26,9 +28,7 @@ func (b *fieldBlock) rowsAt(offsets []int64) []int {
 	return at
 }
 
-func (b *fieldBlock) offset(row int) int64 {
-	return int64(binary.LittleEndian.Uint64(b.offsets.buf[8*row:]))
-}
+func (b *fieldBlock) offset(row int) int64 { return b.offsets.int(row) }
 
 // drop takes rows out, given in order. The last rows take their places: a block has
 // no order.
@@ -38,64 +38,44 @@ func (b *fieldBlock) drop(rows []int) {
 	}
 	b.recorded.drop(rows)
 	b.offsets.drop(rows)
-	for _, row := range slices.Backward(rows) {
-		last := len(b.fetched) - 1
-		b.fetched[row] = b.fetched[last]
-		b.fetched = b.fetched[:last]
-	}
 	b.rows -= len(rows)
 	for _, d := range []*constData{&b.inserted, &b.topicID, &b.partition, &b.epoch} {
 		d.rows = b.rows
 	}
 }
 
-func (d *fixedData) drop(rows []int) {
-	for _, row := range slices.Backward(rows) {
-		last := len(d.buf) - d.width
-		copy(d.buf[row*d.width:(row+1)*d.width], d.buf[last:])
-		d.buf = d.buf[:last]
-	}
-}
+func (d *fixedData) drop(rows []int) { d.dropRows(rows, d.width) }
 
 func (d *nullData) drop(rows []int) {
-	for _, row := range slices.Backward(rows) {
-		last := len(d.mask) - 1
-		d.mask[row] = d.mask[last]
-		d.mask = d.mask[:last]
-	}
+	d.mask.dropRows(rows, 1)
 	d.fixedData.drop(rows)
 }
 
-func (d *nameData) drop(rows []int) {
-	for _, row := range slices.Backward(rows) {
-		last := len(d.rows) - 1
-		d.rows[row] = d.rows[last]
-		d.rows = d.rows[:last]
-	}
-}
+func (d *nameData) drop(rows []int) { d.rows.dropRows(rows, codeWidth) }
 
 // drop moves the last texts into the places of those that go, as the other columns
 // do: all that lies between them moves too.
 func (d *textData) drop(rows []int) {
-	starts := make([]int, 0, d.rows+1)
-	for at := 0; at < len(d.buf); {
-		starts = append(starts, at)
-		n, width := binary.Uvarint(d.buf[at:])
-		at += width + int(n)
-	}
-	starts = append(starts, len(d.buf))
-	order := make([]int, d.rows)
-	for i := range order {
-		order[i] = i
-	}
+	var all proto.Buffer
+	d.EncodeColumn(&all)
+	texts := splitTexts(all.Buf)
 	for _, row := range slices.Backward(rows) {
-		last := len(order) - 1
-		order[row] = order[last]
-		order = order[:last]
+		last := len(texts) - 1
+		texts[row] = texts[last]
+		texts = texts[:last]
 	}
-	kept := make([]byte, 0, len(d.buf))
-	for _, row := range order {
-		kept = append(kept, d.buf[starts[row]:starts[row+1]]...)
+	d.Reset()
+	for _, text := range texts {
+		d.put(text)
 	}
-	d.buf, d.rows = kept, len(order)
+}
+
+// splitTexts takes the bytes of a column of texts apart.
+func splitTexts(column []byte) (texts [][]byte) {
+	for len(column) > 0 {
+		n, width := binary.Uvarint(column)
+		end := width + int(n)
+		texts, column = append(texts, column[width:end]), column[end:]
+	}
+	return texts
 }

@@ -1,7 +1,6 @@
 package lake
 
 import (
-	"encoding/binary"
 	"errors"
 	"slices"
 	"strconv"
@@ -81,7 +80,7 @@ func (p *part) offset(row int) (int64, bool) {
 	}
 	switch d := p.cols[at].data.(type) {
 	case *fixedData:
-		return int64(binary.LittleEndian.Uint64(d.buf[8*row:])), true
+		return d.int(row), true
 	case *proto.ColInt64:
 		return d.Row(row), true
 	}

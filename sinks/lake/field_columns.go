@@ -18,11 +18,12 @@ type fieldData interface {
 	add(fields []schemas.Field, stride int)
 	// drop takes rows out, given in order; the last ones take their places.
 	drop(rows []int)
-	// size is the memory of the values.
+	// size is the memory that the values take.
 	size() int
 }
 
-// pieces are the bytes of a column's values, in their order, without a copy.
+// pieces are the bytes of a column's values, in their order, without a copy. A piece
+// is emit's until it returns.
 type pieces interface {
 	each(emit func([]byte) error) error
 }
@@ -35,101 +36,83 @@ func encodePieces(p pieces, b *proto.Buffer) {
 	})
 }
 
-// roomFor returns s with room for n more. It grows to twice its size, not by a
-// quarter as append does: a column of a backlog is copied once on its way to its
-// full size, not four times, and leaves as much less behind.
-func roomFor[T any](s []T, n int) []T {
-	if cap(s)-len(s) >= n {
-		return s
-	}
-	return append(make([]T, 0, max(2*cap(s), len(s)+n)), s...)
-}
+// rowsOf is how many of fields add takes.
+func rowsOf(fields []schemas.Field, stride int) int { return (len(fields) + stride - 1) / stride }
 
 // fixedData is values of one width, one after the other.
 type fixedData struct {
+	pages
 	width int
-	buf   []byte
-	put   func(to []byte, f *schemas.Field) // writes a value into its width bytes, which are zero
+	put   put
 }
 
+// put writes values over all of to: those of the first of fields and then of every
+// stride-th. It is told of many rows at once, so that none costs a call.
+type put func(to []byte, fields []schemas.Field, stride int)
+
 func (d *fixedData) add(fields []schemas.Field, stride int) {
-	from := len(d.buf)
-	rows := (len(fields) + stride - 1) / stride
-	d.buf = roomFor(d.buf, rows*d.width)[:from+rows*d.width]
-	to := d.buf[from:]
-	clear(to)
-	for i := 0; i < len(fields); i += stride {
-		d.put(to[:d.width], &fields[i])
-		to = to[d.width:]
+	for len(fields) > 0 {
+		to := d.room(d.width * rowsOf(fields, stride))
+		d.put(to, fields, stride)
+		fields = fields[min(len(to)/d.width*stride, len(fields)):]
 	}
 }
 
-func (d *fixedData) Rows() int                          { return len(d.buf) / d.width }
-func (d *fixedData) size() int                          { return len(d.buf) }
-func (d *fixedData) Reset()                             { d.buf = d.buf[:0] }
-func (d *fixedData) each(emit func([]byte) error) error { return emit(d.buf) }
-func (d *fixedData) Type() proto.ColumnType             { return proto.ColumnTypeNone }
-func (d *fixedData) EncodeColumn(b *proto.Buffer)       { encodePieces(d, b) }
-func (d *fixedData) WriteColumn(w *proto.Writer)        { w.ChainBuffer(d.EncodeColumn) }
-
-func newInt8() *fixedData {
-	return &fixedData{width: 1, put: func(to []byte, f *schemas.Field) { to[0] = byte(f.Int) }}
-}
-
-func newInt32() *fixedData {
-	return &fixedData{width: 4, put: func(to []byte, f *schemas.Field) { binary.LittleEndian.PutUint32(to, uint32(f.Int)) }}
-}
-
-func newInt64() *fixedData {
-	return &fixedData{width: 8, put: func(to []byte, f *schemas.Field) { binary.LittleEndian.PutUint64(to, uint64(f.Int)) }}
-}
-
-// newUUID is a column of ids: two integers, the high one first.
-func newUUID() *fixedData {
-	return &fixedData{width: 16, put: func(to []byte, f *schemas.Field) {
-		if len(f.Bytes) == 16 {
-			binary.LittleEndian.PutUint64(to, binary.BigEndian.Uint64(f.Bytes))
-			binary.LittleEndian.PutUint64(to[8:], binary.BigEndian.Uint64(f.Bytes[8:]))
+// addInts is add of the values of a column of int64.
+func (d *fixedData) addInts(values []int64) {
+	for len(values) > 0 {
+		for to := d.room(8 * len(values)); len(to) > 0; to, values = to[8:], values[1:] {
+			binary.LittleEndian.PutUint64(to, uint64(values[0]))
 		}
-	}}
+	}
 }
 
-// newDecimal is a column of decimals: one integer of 128 bits, the low half
-// first.
-func newDecimal() *fixedData {
-	return &fixedData{width: 16, put: func(to []byte, f *schemas.Field) {
-		if len(f.Bytes) == 16 {
-			binary.LittleEndian.PutUint64(to, binary.BigEndian.Uint64(f.Bytes[8:]))
-			binary.LittleEndian.PutUint64(to[8:], binary.BigEndian.Uint64(f.Bytes))
-		}
-	}}
+// int is the value of a row of a column of int64.
+func (d *fixedData) int(row int) int64 {
+	return int64(binary.LittleEndian.Uint64(d.row(row, 8)))
+}
+
+func (d *fixedData) Rows() int                    { return d.len() / d.width }
+func (d *fixedData) Reset()                       { d.reset() }
+func (d *fixedData) Type() proto.ColumnType       { return proto.ColumnTypeNone }
+func (d *fixedData) EncodeColumn(b *proto.Buffer) { encodePieces(d, b) }
+func (d *fixedData) WriteColumn(w *proto.Writer)  { w.ChainBuffer(d.EncodeColumn) }
+
+func newFixed(pool *pagePool, width int, put put) *fixedData {
+	return &fixedData{pages: pages{pool: pool}, width: width, put: put}
 }
 
 // nullData is a column that may be null: a byte for each row that says so, then
 // the values, zero where there is none.
 type nullData struct {
-	mask []byte
+	mask pages
 	*fixedData
 }
 
+func newNull(values *fixedData) *nullData {
+	return &nullData{mask: pages{pool: values.pool}, fixedData: values}
+}
+
 func (d *nullData) add(fields []schemas.Field, stride int) {
-	d.mask = roomFor(d.mask, (len(fields)+stride-1)/stride)
-	for i := 0; i < len(fields); i += stride {
-		null := byte(0)
-		if fields[i].Null {
-			null = 1
+	for at := 0; at < len(fields); {
+		to := d.mask.room(rowsOf(fields[at:], stride))
+		for i := range to {
+			to[i] = 0
+			if fields[at].Null {
+				to[i] = 1
+			}
+			at += stride
 		}
-		d.mask = append(d.mask, null)
 	}
 	d.fixedData.add(fields, stride)
 }
 
-func (d *nullData) size() int                    { return len(d.mask) + d.fixedData.size() }
-func (d *nullData) Reset()                       { d.mask = d.mask[:0]; d.fixedData.Reset() }
+func (d *nullData) size() int                    { return d.mask.size() + d.fixedData.size() }
+func (d *nullData) Reset()                       { d.mask.reset(); d.fixedData.Reset() }
 func (d *nullData) EncodeColumn(b *proto.Buffer) { encodePieces(d, b) }
 func (d *nullData) WriteColumn(w *proto.Writer)  { w.ChainBuffer(d.EncodeColumn) }
 func (d *nullData) each(emit func([]byte) error) error {
-	if err := emit(d.mask); err != nil {
+	if err := d.mask.each(emit); err != nil {
 		return err
 	}
 	return d.fixedData.each(emit)
@@ -137,9 +120,11 @@ func (d *nullData) each(emit func([]byte) error) error {
 
 // textData is texts, each after its length.
 type textData struct {
+	pages
 	rows int
-	buf  []byte
 }
+
+func newTexts(pool *pagePool) *textData { return &textData{pages: pages{pool: pool}} }
 
 func (d *textData) add(fields []schemas.Field, stride int) {
 	for i := 0; i < len(fields); i += stride {
@@ -148,17 +133,17 @@ func (d *textData) add(fields []schemas.Field, stride int) {
 }
 
 func (d *textData) put(text []byte) {
-	d.buf = append(binary.AppendUvarint(d.buf, uint64(len(text))), text...)
+	var length [binary.MaxVarintLen64]byte
+	d.append(length[:binary.PutUvarint(length[:], uint64(len(text)))])
+	d.append(text)
 	d.rows++
 }
 
-func (d *textData) Rows() int                          { return d.rows }
-func (d *textData) size() int                          { return len(d.buf) }
-func (d *textData) Reset()                             { d.buf, d.rows = d.buf[:0], 0 }
-func (d *textData) each(emit func([]byte) error) error { return emit(d.buf) }
-func (d *textData) Type() proto.ColumnType             { return proto.ColumnTypeString }
-func (d *textData) EncodeColumn(b *proto.Buffer)       { encodePieces(d, b) }
-func (d *textData) WriteColumn(w *proto.Writer)        { w.ChainBuffer(d.EncodeColumn) }
+func (d *textData) Rows() int                    { return d.rows }
+func (d *textData) Reset()                       { d.reset(); d.rows = 0 }
+func (d *textData) Type() proto.ColumnType       { return proto.ColumnTypeString }
+func (d *textData) EncodeColumn(b *proto.Buffer) { encodePieces(d, b) }
+func (d *textData) WriteColumn(w *proto.Writer)  { w.ChainBuffer(d.EncodeColumn) }
 
 // constData is one value for all rows.
 type constData struct {

@@ -53,7 +53,7 @@ func (f *fieldFill) add(ctx context.Context, r *stream.Record) error {
 
 // flush gives the columns the rows that they lack. What was read of a record may
 // share its memory until then.
-func (f *fieldFill) flush() { f.rows.into(f.block, f.table.fetched) }
+func (f *fieldFill) flush() { f.rows.into(f.block) }
 
 // parts makes everything ready to be sent.
 func (f *fieldFill) parts(base origin) []part {

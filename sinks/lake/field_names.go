@@ -19,8 +19,7 @@ type nameData struct {
 	block uint32 // number of the block under way
 	last  *word
 	keys  textData
-	rows  []uint32
-	codes []byte // rows in the width that the keys need, while they are sent
+	rows  pages // the numbers, four bytes each
 }
 
 // word is a text that was met.
@@ -35,21 +34,28 @@ type word struct {
 // names, and works all the same.
 const mostNames = 1 << 16
 
-func newNames() *nameData { return &nameData{known: map[string]*word{}, block: 1} }
+// codeWidth is that of the numbers while it is not known how wide they need to be.
+const codeWidth = 4
+
+func newNames(pool *pagePool) *nameData {
+	return &nameData{known: map[string]*word{}, block: 1, keys: *newTexts(pool), rows: pages{pool: pool}}
+}
 
 func (d *nameData) add(fields []schemas.Field, stride int) {
-	d.rows = roomFor(d.rows, (len(fields)+stride-1)/stride)
-	for i := 0; i < len(fields); i += stride {
-		text := fields[i].Bytes
-		n := d.last
-		if n == nil || string(text) != n.text {
-			n = d.find(text)
+	for at := 0; at < len(fields); {
+		to := d.rows.room(codeWidth * rowsOf(fields[at:], stride))
+		for ; len(to) > 0; to, at = to[codeWidth:], at+stride {
+			text := fields[at].Bytes
+			n := d.last
+			if n == nil || string(text) != n.text {
+				n = d.find(text)
+			}
+			if n.block != d.block {
+				n.block, n.code = d.block, uint32(d.keys.rows)
+				d.keys.put(text)
+			}
+			binary.LittleEndian.PutUint32(to, n.code)
 		}
-		if n.block != d.block {
-			n.block, n.code = d.block, uint32(d.keys.rows)
-			d.keys.put(text)
-		}
-		d.rows = append(d.rows, n.code)
 	}
 }
 
@@ -81,11 +87,11 @@ func (d *nameData) meet(text []byte) *word {
 	return n
 }
 
-func (d *nameData) Rows() int { return len(d.rows) }
-func (d *nameData) size() int { return 4*len(d.rows) + d.keys.size() }
+func (d *nameData) Rows() int { return d.rows.len() / codeWidth }
+func (d *nameData) size() int { return d.rows.size() + d.keys.size() }
 
 func (d *nameData) Reset() {
-	d.rows = d.rows[:0]
+	d.rows.reset()
 	d.keys.Reset()
 	d.block++
 }
@@ -124,19 +130,41 @@ func (d *nameData) each(emit func([]byte) error) error {
 	if err := d.keys.each(emit); err != nil {
 		return err
 	}
-	if err := emit(binary.LittleEndian.AppendUint64(head[:0], uint64(len(d.rows)))); err != nil {
+	if err := emit(binary.LittleEndian.AppendUint64(head[:0], uint64(d.Rows()))); err != nil {
 		return err
 	}
-	d.codes = d.codes[:0]
-	for _, code := range d.rows {
-		switch width {
-		case widthUint8:
-			d.codes = append(d.codes, byte(code))
-		case widthUint16:
-			d.codes = binary.LittleEndian.AppendUint16(d.codes, uint16(code))
-		default:
-			d.codes = binary.LittleEndian.AppendUint32(d.codes, code)
-		}
+	return d.eachCode(width, emit)
+}
+
+// eachCode emits the numbers in a width that holds them all.
+func (d *nameData) eachCode(width int64, emit func([]byte) error) error {
+	if width == widthUint32 {
+		return d.rows.each(emit)
 	}
-	return emit(d.codes)
+	to := d.rows.pool.take()
+	defer d.rows.pool.give(to)
+	return d.rows.each(func(codes []byte) error {
+		if width == widthUint8 {
+			return emit(narrow8(to, codes))
+		}
+		return emit(narrow16(to, codes))
+	})
+}
+
+// narrow8 and narrow16 write the low bytes of numbers of codeWidth.
+
+func narrow8(to *page, codes []byte) []byte {
+	n := len(codes) / codeWidth
+	for i := range to[:n] {
+		to[i] = codes[i*codeWidth]
+	}
+	return to[:n]
+}
+
+func narrow16(to *page, codes []byte) []byte {
+	n := len(codes) / codeWidth
+	for i := range n {
+		copy(to[2*i:], codes[i*codeWidth:][:2])
+	}
+	return to[:2*n]
 }

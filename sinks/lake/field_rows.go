@@ -34,9 +34,9 @@ func (r *fieldRows) keep(of *stream.Record) {
 }
 
 // into empties the rows into a block; without rows it may be nil.
-func (r *fieldRows) into(b *fieldBlock, fetched int) {
+func (r *fieldRows) into(b *fieldBlock) {
 	if r.n > 0 {
-		b.add(r, fetched)
+		b.add(r)
 	}
 	r.n = 0
 }

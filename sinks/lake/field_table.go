@@ -25,7 +25,7 @@ type RowReader interface {
 // fieldColumn is a column that is filled from a field.
 type fieldColumn struct {
 	name, typ string
-	make      func() fieldData
+	make      func(*pagePool) fieldData
 	// bounds are what the column holds exactly; both 0: everything.
 	least, most int64
 	// value: one column of those at least must not be null, as a constraint of
@@ -45,6 +45,7 @@ type fieldTable struct {
 	values  []int // columns that are values
 	unknown func(table string, fields []string)
 	spare   chan *fieldBlock // emptied
+	pool    pagePool         // what the columns of all blocks are made of
 }
 
 // spareBlocks is how many emptied blocks a table keeps: as many as are filled or
@@ -73,7 +74,6 @@ type fieldBlock struct {
 	offsets  *fixedData
 	// The rest of the lineage is the same in all rows.
 	inserted, topicID, partition, epoch constData
-	fetched                             []int64
 }
 
 func (t *fieldTable) take() *fieldBlock {
@@ -82,9 +82,9 @@ func (t *fieldTable) take() *fieldBlock {
 		return b
 	default:
 	}
-	b := &fieldBlock{recorded: newInt64(), offsets: newInt64()}
+	b := &fieldBlock{recorded: newInt64(&t.pool), offsets: newInt64(&t.pool)}
 	for _, c := range t.columns {
-		b.fields = append(b.fields, c.make())
+		b.fields = append(b.fields, c.make(&t.pool))
 	}
 	return b
 }
@@ -95,7 +95,7 @@ func (t *fieldTable) free(b *fieldBlock) {
 	}
 	b.recorded.Reset()
 	b.offsets.Reset()
-	b.rows, b.fetched = 0, b.fetched[:0]
+	b.rows = 0
 	select {
 	case t.spare <- b:
 	default:
@@ -160,24 +160,19 @@ func (t *fieldTable) check(row []schemas.Field) error {
 }
 
 // add appends rows, which lie one after the other.
-func (b *fieldBlock) add(rows *fieldRows, fetched int) {
-	fields, width := rows.fields[:rows.n*rows.width], rows.width
+func (b *fieldBlock) add(rows *fieldRows) {
+	fields := rows.fields[:rows.n*rows.width]
 	for i, d := range b.fields {
-		d.add(fields[i:], width)
+		d.add(fields[i:], rows.width)
 	}
-	b.recorded.buf, b.offsets.buf = roomFor(b.recorded.buf, 8*rows.n), roomFor(b.offsets.buf, 8*rows.n)
-	b.fetched = roomFor(b.fetched, rows.n)
-	for i := range rows.n {
-		b.recorded.buf = binary.LittleEndian.AppendUint64(b.recorded.buf, uint64(rows.recorded[i]))
-		b.offsets.buf = binary.LittleEndian.AppendUint64(b.offsets.buf, uint64(rows.offsets[i]))
-		b.fetched = append(b.fetched, fields[i*width+fetched].Int)
-	}
+	b.recorded.addInts(rows.recorded[:rows.n])
+	b.offsets.addInts(rows.offsets[:rows.n])
 	b.rows += rows.n
 }
 
-// bytes is what the rows take.
+// bytes is the memory that the rows take.
 func (b *fieldBlock) bytes() int {
-	n := len(b.recorded.buf) + len(b.offsets.buf) + 8*len(b.fetched)
+	n := b.recorded.size() + b.offsets.size()
 	for _, d := range b.fields {
 		n += d.size()
 	}
@@ -186,7 +181,8 @@ func (b *fieldBlock) bytes() int {
 
 // part makes the block ready to be sent.
 func (t *fieldTable) part(month int, b *fieldBlock, base *origin) part {
-	p := part{table: t.name, month: month, rows: b.rows, fetched: b.fetched, free: func() { t.free(b) }, block: b}
+	p := part{table: t.name, month: month, rows: b.rows, free: func() { t.free(b) }, block: b}
+	p.fetched, _ = b.fields[t.fetched].(*fixedData)
 	for i, c := range t.columns {
 		p.cols = append(p.cols, nativeColumn{name: c.name, typ: c.typ, data: b.fields[i]})
 	}
@@ -223,32 +219,32 @@ func (m monthSpan) holds(micros int64) bool { return micros >= m.first && micros
 
 // The columns of fields, by the types of the lake.
 
-func fieldOf(name, typ string, make func() fieldData) fieldColumn {
+func fieldOf(name, typ string, make func(*pagePool) fieldData) fieldColumn {
 	return fieldColumn{name: name, typ: typ, make: make}
 }
 
 func idField(name string) fieldColumn {
-	return fieldOf(name, typeUUID, func() fieldData { return newUUID() })
+	return fieldOf(name, typeUUID, func(p *pagePool) fieldData { return newUUID(p) })
 }
 
 func int32Field(name string) fieldColumn {
-	return fieldOf(name, typeInt32, func() fieldData { return newInt32() })
+	return fieldOf(name, typeInt32, func(p *pagePool) fieldData { return newInt32(p) })
 }
 
 func boolField(name string) fieldColumn {
-	return fieldOf(name, typeBool, func() fieldData { return newInt8() })
+	return fieldOf(name, typeBool, func(p *pagePool) fieldData { return newInt8(p) })
 }
 
 func nameField(name string) fieldColumn {
-	return fieldOf(name, typeName, func() fieldData { return newNames() })
+	return fieldOf(name, typeName, func(p *pagePool) fieldData { return newNames(p) })
 }
 
 func textField(name string) fieldColumn {
-	return fieldOf(name, typeString, func() fieldData { return new(textData) })
+	return fieldOf(name, typeString, func(p *pagePool) fieldData { return newTexts(p) })
 }
 
 func nullDecimalField(name string) fieldColumn {
-	return fieldOf(name, typeNullDecimal, func() fieldData { return &nullData{fixedData: newDecimal()} })
+	return fieldOf(name, typeNullDecimal, func(p *pagePool) fieldData { return newNull(newDecimal(p)) })
 }
 
 func valueField(name string) fieldColumn {
@@ -263,25 +259,25 @@ func enumField[E interface {
 }](name string,
 ) fieldColumn {
 	symbols := enumOf[E]()
-	c := fieldOf(name, symbols.text, func() fieldData { return newInt8() })
+	c := fieldOf(name, symbols.text, func(p *pagePool) fieldData { return newInt8(p) })
 	c.least, c.most = math.MinInt8, int64(symbols.symbols)-1
 	return c
 }
 
 func timeField(name string) fieldColumn {
-	c := fieldOf(name, typeTime, func() fieldData { return newInt64() })
+	c := fieldOf(name, typeTime, func(p *pagePool) fieldData { return newInt64(p) })
 	c.least, c.most = minMicros, maxMicros
 	return c
 }
 
 func nullTimeField(name string) fieldColumn {
 	c := timeField(name)
-	c.typ, c.make = typeNullTime, func() fieldData { return &nullData{fixedData: newInt64()} }
+	c.typ, c.make = typeNullTime, func(p *pagePool) fieldData { return newNull(newInt64(p)) }
 	return c
 }
 
 func nullDateField(name string) fieldColumn {
-	c := fieldOf(name, typeNullDate, func() fieldData { return &nullData{fixedData: newInt32()} })
+	c := fieldOf(name, typeNullDate, func(p *pagePool) fieldData { return newNull(newInt32(p)) })
 	c.least, c.most = minDay, maxDay
 	return c
 }

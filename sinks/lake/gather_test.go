@@ -45,6 +45,10 @@ func gatherAll(ctx context.Context, p sinks.Pack, rs []stream.Record, some int) 
 	return taken
 }
 
+// pagesOfBlock is how many pages few rows of prices take: one for each of 27 columns
+// and two of the lineage, another for each of six that may be null and seven of names.
+const pagesOfBlock = 27 + 2 + 6 + 7
+
 // Rows that were gathered are those that a block of the same records has, byte by
 // byte, also when the memory of the records is used again, and in a pack that was
 // used before.
@@ -82,8 +86,8 @@ func TestGatheredColumnsAreThoseOfABlock(t *testing.T) {
 		if got := encode(p.fill.parts(from)); !slices.EqualFunc(got, want, bytes.Equal) {
 			t.Errorf("gathered %d at a time: other columns", some)
 		}
-		if n := p.Bytes(); n < 200*len(rs) || n > 400*len(rs) || !p.Whole() {
-			t.Errorf("%d bytes, whole %v", n, p.Whole())
+		if n := p.Bytes(); n != 3*pagesOfBlock*pageSize || !p.Whole() {
+			t.Errorf("%d bytes, whole %v; want %d pages for each of three months", n, p.Whole(), pagesOfBlock)
 		}
 		if p.Reset(); p.Bytes() != 0 {
 			t.Error("it holds something after Reset")

@@ -91,6 +91,6 @@ func (s *Sink) drop(b sinks.Block, p *part, one rule, offsets []int64) []sinks.R
 		}
 	}
 	p.block.drop(p.block.rowsAt(offsets))
-	p.rows, p.fetched = p.block.rows, p.block.fetched
+	p.rows = p.block.rows
 	return refusals
 }

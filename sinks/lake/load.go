@@ -34,8 +34,9 @@ type part struct {
 	month int // as toYYYYMM, 0: the table has no partitions
 	rows  int
 	cols  []nativeColumn
-	// fetched are the times that freshness is measured from, in microseconds.
-	fetched []int64
+	// fetched, where there is one, is the column of the times that freshness is
+	// measured from, in microseconds.
+	fetched *fixedData
 	free    func()
 	// block, where there is one, can have rows taken out.
 	block *fieldBlock

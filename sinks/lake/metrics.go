@@ -56,8 +56,11 @@ func (m *metrics) inserted(p *part, now time.Time, took time.Duration, repeat bo
 		return
 	}
 	m.rows.WithLabelValues(p.table).Add(float64(p.rows))
-	for _, t := range p.fetched {
-		m.freshness.Observe(now.Sub(time.UnixMicro(t)).Seconds())
+	if p.fetched == nil {
+		return
+	}
+	for row := range p.fetched.Rows() {
+		m.freshness.Observe(now.Sub(time.UnixMicro(p.fetched.int(row))).Seconds())
 	}
 }
 

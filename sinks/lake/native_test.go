@@ -1,7 +1,6 @@
 package lake
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -56,7 +55,7 @@ func TestBlocksAreTheSameNearAndFar(t *testing.T) {
 // Texts keep their rows when there are more of them than a column remembers.
 func TestNamesBeyondThoseRemembered(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	names := newNames()
+	names := newNames(new(pagePool))
 	for round := range 3 {
 		var want []string
 		for range 2 * mostNames {
@@ -67,15 +66,9 @@ func TestNamesBeyondThoseRemembered(t *testing.T) {
 			want = append(want, text)
 			names.add([]schemas.Field{{Bytes: []byte(text)}}, 1)
 		}
-		var keys []string
-		for buf := names.keys.buf; len(buf) > 0; {
-			n, width := binary.Uvarint(buf)
-			keys = append(keys, string(buf[width:width+int(n)]))
-			buf = buf[width+int(n):]
-		}
-		for i, code := range names.rows {
-			if keys[code] != want[i] {
-				t.Fatalf("round %d, row %d: %q, want %q", round, i, keys[code], want[i])
+		for i, text := range textsOf(names) {
+			if text != want[i] {
+				t.Fatalf("round %d, row %d: %q, want %q", round, i, text, want[i])
 			}
 		}
 		if len(names.known) > mostNames {

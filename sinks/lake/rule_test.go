@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -228,8 +229,9 @@ func TestDropFromColumns(t *testing.T) {
 		}
 		return parts[0].block
 	}
-	for _, drop := range [][]int{{0}, {99}, {0, 99}, {97, 98, 99}, {3, 4, 5, 50, 98}, {}} {
-		order, left := make([]int, 100), make([]int, 100)
+	const rows = 1100 // ids: two pages and a bit
+	for _, drop := range [][]int{{0}, {1099}, {0, 1099}, {1097, 1098, 1099}, {3, 4, 5, 50, 1098}, {511, 512, 513, 1023, 1024}, {}} {
+		order, left := make([]int, rows), make([]int, rows)
 		for i := range order {
 			order[i], left[i] = i, i
 		}
@@ -250,7 +252,7 @@ func TestDropFromColumns(t *testing.T) {
 				t.Errorf("without %v column %d is %x, want %x", drop, i, a, b)
 			}
 		}
-		if got.rows != len(left) || len(got.fetched) != len(left) || got.inserted.Rows() != len(left) {
+		if got.rows != len(left) || got.recorded.Rows() != len(left) || got.inserted.Rows() != len(left) {
 			t.Errorf("without %v there are %d rows, want %d", drop, got.rows, len(left))
 		}
 	}
@@ -258,12 +260,10 @@ func TestDropFromColumns(t *testing.T) {
 
 // textsOf are the rows of a column of names.
 func textsOf(d *nameData) (texts []string) {
-	var keys []string
-	for rest := d.keys.buf; len(rest) > 0; rest = rest[1+int(rest[0]):] { // short texts
-		keys = append(keys, string(rest[1:1+int(rest[0])]))
-	}
-	for _, code := range d.rows {
-		texts = append(texts, keys[code])
+	keys := splitTexts([]byte(bytesOfColumn(&d.keys)))
+	for row := range d.Rows() {
+		code := binary.LittleEndian.Uint32(d.rows.row(row, codeWidth))
+		texts = append(texts, string(keys[code]))
 	}
 	return texts
 }
