@@ -43,6 +43,7 @@ func newAssignment(m *member, tp stream.TopicPartition, at start) *assignment {
 		ctx:      ctx, cancel: cancel,
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
+	a.queue.records.spare = &m.pages
 	m.budget.join(a)
 	a.queue.held = func(bytes int) { m.budget.hold(a, bytes) }
 	one := map[string][]int32{tp.Topic: {tp.Partition}}

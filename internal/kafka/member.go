@@ -147,6 +147,7 @@ type member struct {
 	end     context.CancelCauseFunc // ends serving
 	workers sync.WaitGroup
 	fetched fetchedCommits
+	pages   sync.Pool // of records that wait
 
 	mu    sync.Mutex
 	id    string // the group's name for this member

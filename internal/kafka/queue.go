@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -20,11 +19,11 @@ type queue struct {
 	wake          chan struct{}
 
 	mu      sync.Mutex
-	records []stream.Record
-	spare   []stream.Record // memory for the next records
+	records waiting
+	spare   []stream.Record // memory for the next range
 	bytes   int
 	working int       // bytes that take handed out, until release
-	taken   int       // how many the last takes took: about as many will gather again
+	taken   int       // how many the last take took: about as many will be taken again
 	next    int64     // the position: everything below was queued, or is a marker
 	end     int64     // where committed records end, as far as is known
 	since   time.Time // when the first of records was queued
@@ -34,7 +33,7 @@ type queue struct {
 
 func newQueue(maxRecords int, maxBytes func() int, at int64) *queue {
 	return &queue{
-		maxRecords: maxRecords, maxBytes: maxBytes, next: at,
+		maxRecords: maxRecords, maxBytes: maxBytes, next: at, records: waiting{spare: new(sync.Pool)},
 		held: func(int) {}, pause: func() {}, resume: func() {}, wake: make(chan struct{}, 1),
 	}
 }
@@ -44,9 +43,6 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	queued := false
-	if len(q.records) > 0 {
-		q.records = slices.Grow(q.records, len(rs)) // at once
-	}
 	for _, r := range rs {
 		if r.Offset < q.next {
 			continue
@@ -55,13 +51,11 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 		if r.Attrs.IsControl() {
 			continue
 		}
-		if len(q.records) == 0 {
+		if q.records.n == 0 {
 			q.since = time.Now()
-			q.records = q.room(len(rs))
 		}
-		q.records = append(q.records, fromClient(r, id))
+		q.bytes += q.records.push(r, id)
 		queued = true
-		q.bytes += size(&q.records[len(q.records)-1])
 	}
 	if queued {
 		q.latest = time.Now()
@@ -89,7 +83,7 @@ func (q *queue) ends(at int64) {
 
 // holds reports whether the queue has reached a limit; mu is held.
 func (q *queue) holds(records, bytes int) bool {
-	return q.maxRecords > 0 && len(q.records) >= max(records, 1) || q.bytes+q.working >= max(bytes, 1)
+	return q.maxRecords > 0 && q.records.n >= max(records, 1) || q.bytes+q.working >= max(bytes, 1)
 }
 
 // take removes up to maxRecords records of up to maxBytes, at least one if
@@ -99,61 +93,75 @@ func (q *queue) holds(records, bytes int) bool {
 func (q *queue) take(maxRecords, maxBytes int) (rs []stream.Record, next int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, bytes := 0, 0
-	for n < len(q.records) && n < maxRecords {
-		b := size(&q.records[n])
-		if n > 0 && bytes+b > maxBytes {
-			break
-		}
-		bytes += b
-		n++
-	}
-	if n == len(q.records) {
-		rs, q.records = q.records, nil
-	} else {
-		rs, q.records = q.records[:n:n], q.records[n:]
-	}
-	q.bytes -= bytes
-	q.working += bytes
-	q.taken = max(n, q.taken-q.taken/4)
-	q.since = time.Now()
-	if len(q.records) > 0 {
-		return rs, q.records[0].Offset
-	}
-	return rs, q.next
+	n, bytes := q.records.fitting(maxRecords, maxBytes)
+	rs = q.records.pop(q.room(n))
+	q.taken = n
+	return rs, q.left(bytes)
 }
 
-// room is memory for records; mu is held. While a range is being written little
-// gathers, and then there is the memory of that range.
-func (q *queue) room(least int) []stream.Record {
-	if cap(q.spare) >= max(q.taken/2, least) {
-		rs := q.spare[:0]
-		q.spare = nil
-		return rs
+// takePage removes records as take does, up to maxRecords and about as many as are
+// cheap to hand on; nil if there is none. They are the caller's until recyclePage
+// or giveBack.
+func (q *queue) takePage(maxRecords int) (p *page, next int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if p = q.records.popPage(maxRecords); p == nil {
+		return nil, q.next
 	}
-	if q.working > 0 {
-		return make([]stream.Record, 0, least)
+	return p, q.left(p.bytes)
+}
+
+// left notes that so many bytes were taken and returns the position behind them;
+// mu is held.
+func (q *queue) left(bytes int) (next int64) {
+	q.bytes -= bytes
+	q.working += bytes
+	q.since = time.Now()
+	if first := q.records.first(); first != nil {
+		return first.Offset
 	}
-	return make([]stream.Record, 0, max(q.taken, least))
+	return q.next
+}
+
+// room is memory for so many records; mu is held.
+func (q *queue) room(n int) []stream.Record {
+	if cap(q.spare) < n {
+		return make([]stream.Record, n)
+	}
+	rs := q.spare[:n]
+	q.spare = nil
+	return rs
 }
 
 // recycle gives back what take returned, once nobody looks at it any more: a
 // backlog then fills the same memory again and again.
 func (q *queue) recycle(rs []stream.Record) {
-	clear(rs[:cap(rs)]) // lets go of keys and values
+	clear(rs) // lets go of keys and values
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch {
-	case len(q.records) > 0 && cap(rs) > cap(q.records):
-		waiting := q.records // perhaps behind rs, in the same array
-		q.records = append(rs[:0], waiting...)
-		clear(waiting)
-	case cap(rs) > cap(q.spare):
+	if cap(rs) > cap(q.spare) {
 		q.spare = rs[:0]
 	}
-	if len(q.records) == 0 && q.taken < cap(q.spare)/4 {
+	if q.records.n == 0 && q.taken < cap(q.spare)/4 {
 		q.spare = nil // the backlog is over
 	}
+}
+
+// recyclePage is recycle of what takePage returned.
+func (q *queue) recyclePage(p *page) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.records.free(p)
+}
+
+// giveBack puts back what is left of what takePage returned, which waits since
+// then.
+func (q *queue) giveBack(p *page, since time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.bytes += p.bytes
+	q.records.unpop(p)
+	q.since = since
 }
 
 // release says that the worker no longer holds what it took.
@@ -184,23 +192,13 @@ func (q *queue) relax(records, bytes int) {
 	}
 }
 
-// giveBack puts back the last of the records that take returned, which wait since
-// then.
-func (q *queue) giveBack(rs []stream.Record, since time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i := range rs {
-		q.bytes += size(&rs[i])
-	}
-	q.records, q.since = slices.Concat(rs, q.records), since
-}
-
 // discard drops what waits and stops the fetching, for as long as the assignment
 // lasts.
 func (q *queue) discard() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.records, q.bytes, q.working = nil, 0, 0
+	q.records.drop()
+	q.bytes, q.working = 0, 0
 	q.held(0)
 	q.full = true // nobody takes, so nothing resumes it
 	q.pause()
@@ -223,9 +221,9 @@ type pending struct {
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{records: len(q.records), waiting: len(q.records), bytes: q.bytes, since: q.since, latest: q.latest, first: q.next, next: q.next, full: q.full, behind: q.next < q.end}
-	if p.records > 0 {
-		p.oldest, p.first = q.records[0].Timestamp, q.records[0].Offset
+	p := pending{records: q.records.n, waiting: q.records.n, bytes: q.bytes, since: q.since, latest: q.latest, first: q.next, next: q.next, full: q.full, behind: q.next < q.end}
+	if first := q.records.first(); first != nil {
+		p.oldest, p.first = first.Timestamp, first.Offset
 	}
 	return p
 }

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/stream"
@@ -55,32 +54,46 @@ func (w *rangeWorker) pending() pending {
 // not take waits again, and is written as a range of its own.
 func (w *rangeWorker) gather(ctx context.Context, sink stream.Gatherer) {
 	g, since := &w.gathered, w.queue.pending().since
-	records, next := w.queue.take(w.flush.Rows-g.records, math.MaxInt)
-	if len(records) == 0 {
+	for !g.complete(w.flush) {
+		p, next := w.queue.takePage(w.flush.Rows - g.records)
+		if p == nil {
+			break
+		}
+		taken, bytes := sink.Gather(ctx, w.batch(p.records()))
+		g.add(p, taken, since)
+		g.bytes, g.next = bytes, next
+		if len(p.records()) > 0 {
+			w.stopGathering(p, since)
+			break
+		}
+		w.queue.recyclePage(p)
+	}
+	w.queue.keep(g.bytes)
+}
+
+// add takes out of a page its first so many records, which the sink has taken.
+func (g *gathered) add(p *page, taken int, since time.Time) {
+	if taken == 0 {
 		return
 	}
-	taken, bytes := sink.Gather(ctx, w.batch(records))
-	if g.records == 0 && taken > 0 {
-		*g = gathered{first: records[0].Offset, since: since, oldest: records[0].Timestamp}
+	first, last := &p.records()[0], &p.records()[taken-1]
+	if g.records == 0 {
+		*g = gathered{first: first.Offset, since: since, oldest: first.Timestamp}
 	}
-	if taken > 0 {
-		g.last, g.next = records[taken-1].Offset, next
-	}
-	for i := range records[:taken] {
-		g.raw += size(&records[i])
-	}
+	g.last = last.Offset
 	g.records += taken
-	g.bytes = bytes
-	if taken == len(records) {
-		w.queue.recycle(records)
-		w.queue.keep(bytes)
-		return
-	}
-	g.next = records[taken].Offset
-	w.queue.giveBack(records[taken:], since)
-	w.queue.keep(bytes)
-	if w.plain = 1; g.records > 0 {
-		g.cut, w.plain = true, plainRanges
+	g.raw += p.bytes
+	p.skip(taken)
+	g.raw -= p.bytes
+}
+
+// stopGathering ends the range before the records of a page that the sink did not
+// take.
+func (w *rangeWorker) stopGathering(p *page, since time.Time) {
+	w.gathered.next = p.records()[0].Offset
+	w.queue.giveBack(p, since)
+	if w.plain = 1; w.gathered.records > 0 {
+		w.gathered.cut, w.plain = true, plainRanges
 	}
 }
 

@@ -222,24 +222,6 @@ func TestATrickleKeepsItsPace(t *testing.T) {
 	})
 }
 
-// TestRecycledMemoryLetsGo: records that were moved into the memory of the range
-// before are not held where they were.
-func TestRecycledMemoryLetsGo(t *testing.T) {
-	q := newQueue(0, func() int { return 1 << 30 }, 0)
-	q.push(records(0, 10), stream.TopicID{})
-	taken, _ := q.take(7, 1<<30)
-	left := q.records
-	q.recycle(taken)
-	for i := range left {
-		if left[i].Value != nil || left[i].Offset != 0 {
-			t.Errorf("record %d is still where it was: %+v", i, left[i])
-		}
-	}
-	if got := q.pending(); got.records != 3 || got.first != 7 {
-		t.Errorf("%d records from offset %d on wait, want 3 from 7 on", got.records, got.first)
-	}
-}
-
 // TestWritesPerSecond: whatever arrives where, the writes that are not full keep
 // the rate, over the time in which every partition has its turn.
 func TestWritesPerSecond(t *testing.T) {
