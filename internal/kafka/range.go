@@ -51,7 +51,7 @@ type Flush struct {
 	Linger time.Duration
 	// Gather is from how many records on those that wait are handed to a sink that
 	// gathers (stream.Gatherer), before their range is cut. Rows and Bytes, and
-	// Range.BufferBytes, then count what the sink makes of them. 0 means 4,096;
+	// Range.BufferBytes, then count what the sink makes of them. 0 means 1,024;
 	// below zero it is not done.
 	Gather int
 	// Apart spreads the topic's partitions over the processes by themselves.
@@ -68,7 +68,7 @@ func DefaultFlush() Flush {
 }
 
 // defaultGather is a backlog: what comes in less is written before it takes much.
-const defaultGather = 4096
+const defaultGather = 1024
 
 func (f Flush) withDefaults() Flush {
 	if f.Rows <= 0 {
