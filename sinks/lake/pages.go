@@ -9,6 +9,10 @@ import (
 // width lies in two pages.
 const pageSize = 8 << 10
 
+// smallPage is what a column begins with: a block of many months has few rows of
+// each, and a page for each of their columns would be a hundred megabytes.
+const smallPage = 512
+
 type page [pageSize]byte
 
 // pagePool is pages that nobody has, for as long as the garbage collector leaves
@@ -30,15 +34,21 @@ func (p *pagePool) give(f *page) { p.unused.Put(f) }
 // and keep its largest size; this holds less than a page more than its bytes, and
 // gives every page back for any other column to take.
 type pages struct {
-	pool *pagePool
-	held []*page // all but the last are full, and none is empty
-	n    int     // bytes
+	pool  *pagePool
+	small []byte  // of smallPage or nil: the bytes, as long as no page is held
+	held  []*page // all but the last are full, and none is empty
+	n     int     // bytes
 }
 
 // room adds up to n bytes, at least one, and returns them to be written: as many as
 // the page has room for. They hold anything. n is not 0. Of a column that has had
 // values of one width only, it is room for whole values.
 func (p *pages) room(n int) []byte {
+	if len(p.held) == 0 {
+		if to := p.smallRoom(n); to != nil {
+			return to
+		}
+	}
 	at := p.n % pageSize
 	if at == 0 {
 		p.held = append(p.held, p.pool.take())
@@ -46,6 +56,21 @@ func (p *pages) room(n int) []byte {
 	n = min(n, pageSize-at)
 	p.n += n
 	return p.held[len(p.held)-1][at : at+n]
+}
+
+// smallRoom is room before there is a page; nil: now there is one.
+func (p *pages) smallRoom(n int) []byte {
+	if p.small == nil {
+		p.small = make([]byte, smallPage)
+	}
+	if n = min(n, smallPage-p.n); n > 0 {
+		p.n += n
+		return p.small[p.n-n : p.n]
+	}
+	f := p.pool.take()
+	copy(f[:], p.small)
+	p.held = append(p.held, f)
+	return nil
 }
 
 // append adds a copy of b.
@@ -58,6 +83,9 @@ func (p *pages) append(b []byte) {
 // row returns the value of a row, of those of one width, to be read or written.
 func (p *pages) row(row, width int) []byte {
 	at := row * width
+	if len(p.held) == 0 {
+		return p.small[at:][:width]
+	}
 	return p.held[at/pageSize][at%pageSize:][:width]
 }
 
@@ -75,6 +103,9 @@ func (p *pages) dropRows(rows []int, width int) {
 // each calls emit with all bytes in order, a page at a time. They are emit's until it
 // returns.
 func (p *pages) each(emit func([]byte) error) error {
+	if len(p.held) == 0 && p.n > 0 {
+		return emit(p.small[:p.n])
+	}
 	left := p.n
 	for _, f := range p.held {
 		if err := emit(f[:min(left, pageSize)]); err != nil {
@@ -87,6 +118,10 @@ func (p *pages) each(emit func([]byte) error) error {
 
 // truncate leaves the first n bytes; the pages of the others go back.
 func (p *pages) truncate(n int) {
+	if len(p.held) == 0 {
+		p.n = n
+		return
+	}
 	keep := (n + pageSize - 1) / pageSize
 	for i, f := range p.held[keep:] {
 		p.pool.give(f)
@@ -100,5 +135,10 @@ func (p *pages) reset() { p.truncate(0) }
 // len is the number of bytes.
 func (p *pages) len() int { return p.n }
 
-// size is the memory that they take: whole pages.
-func (p *pages) size() int { return len(p.held) * pageSize }
+// size is the memory that they take: whole pages, or the small one.
+func (p *pages) size() int {
+	if len(p.held) == 0 && p.n > 0 {
+		return smallPage
+	}
+	return len(p.held) * pageSize
+}
