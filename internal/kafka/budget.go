@@ -8,7 +8,8 @@ import "sync"
 // switches share the memory of their ports (Choudhury and Hahne, Dynamic Queue
 // Length Thresholds, 1998): one alone with a backlog has four fifths of it, three
 // have four thirteenths each. All together never hold more than the limit, but for
-// what one poll brought each of them.
+// what one poll brought each of them, a quarter more where columns take more than the
+// records they are made of, and a gathered range that had to be read again.
 type budget struct {
 	limit int
 

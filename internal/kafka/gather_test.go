@@ -17,6 +17,7 @@ import (
 type gatherSink struct {
 	testSink
 	columns int
+	fixed   int // bytes, however few records were taken
 	odd     int64
 	doubt   bool // it takes nothing at all
 
@@ -31,7 +32,7 @@ func (s *gatherSink) Gather(_ context.Context, b stream.Batch) (taken, bytes int
 		s.got = append(s.got, r)
 		taken++
 	}
-	return taken, s.columns * len(s.got)
+	return taken, s.fixed + s.columns*len(s.got)
 }
 
 func (s *gatherSink) WriteGathered(ctx context.Context, intend stream.Intend) error {
@@ -195,5 +196,59 @@ func TestGatheredBytesCount(t *testing.T) {
 		}
 		close(w.stopping)
 		<-done
+	})
+}
+
+// A sink whose columns take more than their records is not given more of them than
+// the partition's share has room for.
+func TestGatheringEndsAtTheShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const columns = 10_000
+		sink := &gatherSink{columns: columns}
+		w := gatherWorker(sink, Flush{Linger: 30 * time.Millisecond}, time.Second)
+		w.queue.maxBytes = func() int { return 1 << 20 }
+		held := 0
+		w.queue.held = func(bytes int) { held = max(held, bytes) }
+		w.queue.push(records(0, 2_000), stream.TopicID{})
+		most := max(w.queue.pending().bytes, 1<<20)*5/4 + pageRecords*columns
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.run(w.ctx)
+		}()
+		time.Sleep(time.Minute)
+		close(w.stopping)
+		<-done
+		writes, commits := sink.seen()
+		if held > most {
+			t.Errorf("%d bytes were held at once, want at most %d", held, most)
+		}
+		if len(writes) < 2_000/pageRecords || commits[len(commits)-1] != 2_000 {
+			t.Errorf("%d ranges, %v; committed %v", len(writes), writes, commits)
+		}
+	})
+}
+
+// However little memory there is, and however much of it few rows take, a backlog is
+// not cut into ranges of a few records.
+func TestGatheredRangesAreNotTiny(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &gatherSink{columns: 300, fixed: 1 << 20}
+		w := gatherWorker(sink, Flush{Linger: 30 * time.Millisecond}, time.Second)
+		w.flush.Gather = defaultGather
+		w.queue.maxBytes = func() int { return 64 << 10 }
+		w.queue.push(records(0, 10_000), stream.TopicID{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.run(w.ctx)
+		}()
+		time.Sleep(time.Minute)
+		close(w.stopping)
+		<-done
+		writes, commits := sink.seen()
+		if len(writes) > 10_000/defaultGather+1 || commits[len(commits)-1] != 10_000 {
+			t.Errorf("%d ranges, want at most %d: %v", len(writes), 10_000/defaultGather+1, writes)
+		}
 	})
 }

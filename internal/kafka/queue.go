@@ -173,15 +173,26 @@ func (q *queue) release() {
 	q.relax(q.maxRecords/2, q.maxBytes()/2)
 }
 
-// keep says what the worker holds now instead of what it took. Fetching goes on
-// sooner than after release: what it holds is to be filled.
-func (q *queue) keep(bytes int) {
+// keep says what the worker holds now instead of what it took, and returns what the
+// partition holds with it. Fetching goes on sooner than after release: what it holds
+// is to be filled.
+func (q *queue) keep(bytes int) (held int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.working = bytes
-	q.held(q.bytes + q.working)
+	held = q.bytes + q.working
+	q.held(held)
 	share := q.maxBytes()
 	q.relax(q.maxRecords-q.maxRecords/8, share-share/8)
+	return held
+}
+
+// most is what the partition may hold: its share, or what it holds if that is more,
+// as after a poll that brought much.
+func (q *queue) most() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return max(q.maxBytes(), q.bytes+q.working)
 }
 
 // relax resumes the fetching when less than so much is held; mu is held.

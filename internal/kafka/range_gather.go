@@ -16,7 +16,7 @@ type gathered struct {
 	next        int64     // the position behind them
 	since       time.Time // when the first of them was queued
 	oldest      time.Time // timestamp of the first
-	cut         bool      // the next record was not taken: the range ends here
+	cut         bool      // the next record was not taken, or there is no memory for it: the range ends here
 }
 
 // complete reports whether the range is to be written before anything is added.
@@ -50,10 +50,13 @@ func (w *rangeWorker) pending() pending {
 	return p
 }
 
-// gather hands what waits to the sink, as far as the range has room. What it does
-// not take waits again, and is written as a range of its own.
+// gather hands what waits to the sink, as far as the range and the memory have room:
+// rows of many months take more of it than their records. A quarter more is let pass,
+// and whatever few rows take: columns grow in steps, and a range of few rows costs the
+// sink as much as a long one. What the sink does not take waits again, and is written
+// as a range of its own.
 func (w *rangeWorker) gather(ctx context.Context, sink stream.Gatherer) {
-	g, since := &w.gathered, w.queue.pending().since
+	g, since, most := &w.gathered, w.queue.pending().since, w.queue.most()
 	for !g.complete(w.flush) {
 		p, next := w.queue.takePage(w.flush.Rows - g.records)
 		if p == nil {
@@ -67,6 +70,8 @@ func (w *rangeWorker) gather(ctx context.Context, sink stream.Gatherer) {
 			break
 		}
 		w.queue.recyclePage(p)
+		held := w.queue.keep(g.bytes)
+		g.cut = g.cut || held > most+most/4 && g.records >= min(w.flush.Gather, w.flush.Rows)
 	}
 	w.queue.keep(g.bytes)
 }

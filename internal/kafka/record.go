@@ -34,21 +34,9 @@ func toClient(r *stream.Record, out *kgo.Record) {
 	}
 }
 
-// recordOverhead is what a record costs besides its bytes.
-const recordOverhead = 160
-
-// size is what a record counts against limits in bytes: the memory it takes.
-func size(r *stream.Record) int {
-	n := len(r.Key) + len(r.Value) + recordOverhead
-	for _, h := range r.Headers {
-		n += len(h.Key) + len(h.Value) + 8
-	}
-	return n
-}
-
 // fits says why a topic does not take a record.
 func fits(r *stream.Record) error {
-	if n, most := size(r)-recordOverhead, MaxRecordBytes(r.Topic); n > most {
+	if n, most := r.Size()-stream.RecordOverhead, MaxRecordBytes(r.Topic); n > most {
 		return fmt.Errorf("publishing to %q: %d bytes, at most %d: %w", r.Topic, n, most, ErrTooLarge)
 	}
 	return nil

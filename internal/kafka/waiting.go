@@ -8,14 +8,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// pageRecords is how many records a page has room for.
-const pageRecords = 256
+const (
+	// pageRecords is how many records a page has room for.
+	pageRecords = 256
+	// fewRecords is the room of the page that one record opens which finds nothing
+	// waiting: on most of hundreds of partitions no more come.
+	fewRecords = 8
+)
 
 // page is a run of records that wait, in memory of a fixed size: however many wait,
 // none is copied to make room for more, and no memory is left over that is as large
 // as the longest backlog was.
 type page struct {
-	room     [pageRecords]stream.Record
+	room     []stream.Record
 	from, to int // of room: the records
 	bytes    int // of the records
 }
@@ -29,7 +34,7 @@ func (p *page) skip(n int) {
 		return
 	}
 	for i := range p.records()[:n] {
-		p.bytes -= size(&p.room[p.from+i])
+		p.bytes -= p.room[p.from+i].Size()
 	}
 	p.from += n
 }
@@ -39,17 +44,22 @@ func (p *page) skip(n int) {
 type waiting struct {
 	pages []*page // none is empty
 	n     int
-	spare *sync.Pool // of empty pages
+	few   *page      // an empty one of fewRecords, or nil
+	spare *sync.Pool // of empty pages of pageRecords
 }
 
 // push appends a record and returns its size.
 func (w *waiting) push(r *kgo.Record, id stream.TopicID) (bytes int) {
-	if len(w.pages) == 0 || w.pages[len(w.pages)-1].to == pageRecords {
-		w.pages = append(w.pages, w.empty())
+	if len(w.pages) == 0 {
+		w.pages = append(w.pages, w.small())
 	}
 	p := w.pages[len(w.pages)-1]
+	if p.to == len(p.room) {
+		p = w.empty()
+		w.pages = append(w.pages, p)
+	}
 	p.room[p.to] = fromClient(r, id)
-	bytes = size(&p.room[p.to])
+	bytes = p.room[p.to].Size()
 	p.to++
 	p.bytes += bytes
 	w.n++
@@ -60,13 +70,25 @@ func (w *waiting) empty() *page {
 	if p, ok := w.spare.Get().(*page); ok {
 		return p
 	}
-	return new(page)
+	return &page{room: make([]stream.Record, pageRecords)}
+}
+
+// small is an empty page of fewRecords.
+func (w *waiting) small() (p *page) {
+	if p, w.few = w.few, nil; p == nil {
+		p = &page{room: make([]stream.Record, fewRecords)}
+	}
+	return p
 }
 
 // free takes a page back that nobody looks at any more.
 func (w *waiting) free(p *page) {
 	clear(p.room[:p.to]) // lets go of keys and values
 	p.from, p.to, p.bytes = 0, 0, 0
+	if len(p.room) == fewRecords {
+		w.few = p
+		return
+	}
 	w.spare.Put(p)
 }
 
@@ -87,7 +109,7 @@ func (w *waiting) fitting(maxRecords, maxBytes int) (n, bytes int) {
 			continue
 		}
 		for i := range p.records() {
-			b := size(&p.records()[i])
+			b := p.records()[i].Size()
 			if n == maxRecords || n > 0 && bytes+b > maxBytes {
 				return n, bytes
 			}

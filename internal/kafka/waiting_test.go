@@ -52,7 +52,7 @@ func TestWaiting(t *testing.T) {
 			held := 0
 			for _, p := range q.records.pages {
 				for i := range p.records() {
-					held += size(&p.records()[i])
+					held += p.records()[i].Size()
 				}
 			}
 			if p := q.pending(); p.records != pushed-next || p.first != int64(next) || p.bytes != held {

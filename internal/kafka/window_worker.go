@@ -184,7 +184,7 @@ func weigh(out []stream.Record) (bytes int, err error) {
 		if err := fits(&out[i]); err != nil {
 			return 0, err
 		}
-		bytes += size(&out[i])
+		bytes += out[i].Size()
 	}
 	return bytes, nil
 }

@@ -374,7 +374,7 @@ func TestQueueBounds(t *testing.T) {
 	if rs, _ := q.take(10, 0); len(rs) != 1 {
 		t.Errorf("took %d records of more than 0 bytes, want the one that is always taken", len(rs))
 	}
-	bytes := newQueue(0, func() int { return 3 * (recordOverhead + 1) }, 0)
+	bytes := newQueue(0, func() int { return 3 * (stream.RecordOverhead + 1) }, 0)
 	full := 0
 	bytes.pause = func() { full++ }
 	bytes.push(records(0, 2), stream.TopicID{})

@@ -7,6 +7,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -48,6 +49,28 @@ func (r *Record) Header(key string) []byte {
 		}
 	}
 	return nil
+}
+
+// Clone is a copy that shares no memory with r.
+func (r *Record) Clone() Record {
+	c := *r
+	c.Key, c.Value, c.Headers = slices.Clone(r.Key), slices.Clone(r.Value), slices.Clone(r.Headers)
+	for i := range c.Headers {
+		c.Headers[i].Value = slices.Clone(c.Headers[i].Value)
+	}
+	return c
+}
+
+// RecordOverhead is what a record takes beside its bytes.
+const RecordOverhead = 160
+
+// Size is what a record counts against limits in bytes: the memory it takes.
+func (r *Record) Size() int {
+	n := len(r.Key) + len(r.Value) + RecordOverhead
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value) + 8
+	}
+	return n
 }
 
 // TopicPartition names one partition.
