@@ -1,9 +1,12 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -16,16 +19,114 @@ type gathered struct {
 	pack    Pack
 	offsets []int64
 	hash    *xxhash.Digest
+	// bad are the records that will never be rows, by their index of the range,
+	// which letters have copies of, of so many bytes.
+	bad       []Refusal
+	letters   []stream.Record
+	ofLetters int
+	// kept are all records of the range, if they may be asked for; empty: they
+	// can only be read again. They are kept for so many ranges more.
+	kept  kept
+	keep  int
+	spare *sync.Pool // of *[]int64: a backlog's offsets are not kept for the next one
+}
+
+// refusalBytes is about what a Refusal takes with its error.
+const refusalBytes = 256
+
+// keptRanges is of how many ranges the records are kept after one of which they were
+// asked for: bad rows seldom come alone, and to read a range again costs more than
+// all else that is done with it.
+const keptRanges = 16
+
+// refused notes which records of the range are given up: those that the store
+// refused are asked for. g may be nil.
+func (g *gathered) refused(rs []Refusal) {
+	if g == nil || len(g.offsets) == 0 {
+		return
+	}
+	for _, f := range rs {
+		if _, named := g.letter(f.Index); !named {
+			g.keep = keptRanges + 1
+		}
+	}
+}
+
+// settled lets go of everything that was gathered, which is durable.
+func (g *gathered) settled() {
+	g.keep = max(0, g.keep-1)
+	g.drop()
 }
 
 // add takes the first of some records and returns how many.
 func (g *gathered) add(ctx context.Context, rs []stream.Record) int {
-	taken := g.pack.Add(ctx, rs)
+	keeps := g.kept.n > 0 || len(g.offsets) == 0 && g.keep > 0
+	taken, bad := g.pack.Add(ctx, rs)
+	if keeps {
+		for i := range rs[:taken] {
+			g.kept.add(&rs[i])
+		}
+	}
+	for _, f := range bad {
+		r := rs[f.Index].Clone()
+		f.Index += len(g.offsets)
+		g.bad, g.letters = append(g.bad, f), append(g.letters, r)
+		g.ofLetters += r.Size() + refusalBytes
+	}
 	hashInto(g.hash, rs[:taken])
+	if g.offsets == nil {
+		g.offsets = g.room()
+	}
 	for i := range rs[:taken] {
 		g.offsets = append(g.offsets, rs[i].Offset)
 	}
 	return taken
+}
+
+// room is memory for offsets.
+func (g *gathered) room() []int64 {
+	if offsets, ok := g.spare.Get().(*[]int64); ok {
+		return (*offsets)[:0]
+	}
+	return make([]int64, 0, fewOffsets)
+}
+
+// fewOffsets are what the smallest range that is gathered has.
+const fewOffsets = 1024
+
+// bytes is the memory of all that was gathered.
+func (g *gathered) bytes() int {
+	return g.pack.Bytes() + 8*cap(g.offsets) + g.ofLetters + g.kept.bytes
+}
+
+// letter finds a record, by its index of the range, among the letters.
+func (g *gathered) letter(index int) (at int, found bool) {
+	return slices.BinarySearchFunc(g.bad, index, func(f Refusal, index int) int { return cmp.Compare(f.Index, index) })
+}
+
+// record is the copy of a record, by its index of the range; nil if there is none.
+func (g *gathered) record(of Partition, index int) *stream.Record {
+	if at, found := g.letter(index); found {
+		return &g.letters[at]
+	}
+	if g.kept.n == 0 {
+		return nil
+	}
+	r := stream.Record{Topic: of.Topic, TopicID: of.TopicID, Partition: of.Number, Offset: g.offsets[index]}
+	g.kept.record(index, &r)
+	return &r
+}
+
+// records are those of the range, if they were kept. They share memory with g.
+func (g *gathered) records(of Partition) []stream.Record {
+	if g.kept.n == 0 {
+		return nil
+	}
+	rs := make([]stream.Record, g.kept.n)
+	for i := range rs {
+		rs[i] = *g.record(of, i)
+	}
+	return rs
 }
 
 // drop lets go of everything that was gathered; g may be nil.
@@ -35,7 +136,13 @@ func (g *gathered) drop() {
 	}
 	g.pack.Reset()
 	g.hash.Reset()
-	g.offsets = g.offsets[:0]
+	g.bad, g.letters, g.ofLetters = nil, nil, 0
+	g.kept.drop()
+	if g.offsets != nil {
+		offsets := g.offsets
+		g.spare.Put(&offsets)
+		g.offsets = nil
+	}
 }
 
 // gatherer is a claim whose store makes rows of records as they come. It is a
@@ -45,14 +152,14 @@ type gatherer struct{ *claim }
 // gathering returns the claim as what its store makes of it.
 func (c *claim) gathering() stream.RangeSink {
 	store, ok := c.h.Store.(Gathering)
-	if !ok || c.reread == nil {
-		return c
+	if !ok || c.reread == nil || c.h.Compacted(c.m.of.Topic) {
+		return c // a range of a compacted topic may not be read again as it was
 	}
 	pack := store.Gather(c.m.of)
 	if pack == nil {
 		return c
 	}
-	c.gathered = &gathered{pack: pack, hash: xxhash.New()}
+	c.gathered = &gathered{pack: pack, hash: xxhash.New(), spare: &c.h.offsets, kept: kept{spare: &c.h.chunks}}
 	return gatherer{c}
 }
 
@@ -62,7 +169,7 @@ func (g gatherer) Gather(ctx context.Context, b stream.Batch) (taken, bytes int)
 	if g.m.phase == idle && g.m.done.Empty() {
 		taken = g.gathered.add(ctx, b.Records)
 	}
-	return taken, g.gathered.pack.Bytes()
+	return taken, g.gathered.bytes()
 }
 
 // WriteGathered implements stream.Gatherer. The range has the intent and the name
@@ -78,29 +185,34 @@ func (g gatherer) WriteGathered(ctx context.Context, intend stream.Intend) error
 	}
 	if err := g.drive(ctx, intend); err != nil {
 		if errors.As(err, new(*stream.QuarantineError)) {
-			g.gathered.drop() // nobody comes back for it
+			g.records = nil // nobody comes back for it
+			g.gathered.drop()
 		}
 		return err
 	}
 	g.settled(offsets[len(offsets)-1])
-	g.gathered.drop()
+	g.gathered.settled()
 	return nil
 }
 
-// restore reads the records of the range in hand again if they were gathered: what
-// follows is about single ones, or about their bytes. Their rows are let go of. A
+// restore gets the records of the range in hand back if they were gathered: what
+// follows is about single ones, or about their bytes. If they were not kept they are
+// read again. Their rows are let go of. A
 // log that holds other records now is for a person to look at, as it is for the
 // successor of a process that was killed here.
 func (c *claim) restore(ctx context.Context) error {
 	if c.records != nil {
 		return nil
 	}
-	rs, err := c.reread(ctx, c.m.intent.First, c.m.intent.Last)
-	if err != nil {
-		return fmt.Errorf("reading the range %v again: %w", c.m.span(), err)
-	}
-	if len(rs) != c.m.intent.Records || Hash(rs) != c.gathered.hash.Sum64() {
-		return c.otherLog(&c.m.intent, rs)
+	rs := c.gathered.records(c.m.of)
+	if rs == nil {
+		var err error
+		if rs, err = c.reread(ctx, c.m.intent.First, c.m.intent.Last); err != nil {
+			return fmt.Errorf("reading the range %v again: %w", c.m.span(), err)
+		}
+		if len(rs) != c.m.intent.Records || Hash(rs) != c.gathered.hash.Sum64() {
+			return c.otherLog(&c.m.intent, rs)
+		}
 	}
 	c.records = rs
 	c.gathered.pack.Reset()

@@ -3,6 +3,8 @@ package sinks_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +30,9 @@ func gathering(t *testing.T, m *sinktest.Memory, p *publisher, log []stream.Reco
 	return s.(stream.Gatherer)
 }
 
+// roomOfOffsets is what the offsets of a short range take.
+const roomOfOffsets = 8 * 1024
+
 // Records are read again only where single ones matter: not after a write that left
 // nothing or everything, nor for a name that is used up, but for a part that is
 // missing and for dead letters.
@@ -44,7 +49,7 @@ func TestGatheredRecordsAreReadAgainWhenTheyMatter(t *testing.T) {
 		}
 		b := batch(0, nil, 1, 2, 4, 5)
 		s := gathering(t, m, new(publisher), b.Records, &got)
-		if n, held := s.Gather(t.Context(), b); n != 4 || held != 400 {
+		if n, held := s.Gather(t.Context(), b); n != 4 || held != 400+roomOfOffsets {
 			t.Fatalf("%d taken, %d bytes held", n, held)
 		}
 		intended := ""
@@ -64,7 +69,7 @@ func TestGatheredRecordsAreReadAgainWhenTheyMatter(t *testing.T) {
 		if err != nil || intent.Hash != sinks.Hash(b.Records) || intent.First != 1 || intent.Last != 5 || intent.Records != 4 || !intent.Holes.Has(3) {
 			t.Errorf("fault %v: the intent is %q, %v", fault, intended, err)
 		}
-		if n, held := s.Gather(t.Context(), batch(0, nil, 7)); n != 1 || held != 100 {
+		if n, held := s.Gather(t.Context(), batch(0, nil, 7)); n != 1 || held != 100+roomOfOffsets {
 			t.Errorf("fault %v: of the next range %d taken, %d bytes held", fault, n, held)
 		}
 	}
@@ -74,21 +79,88 @@ func TestGatheredRecordsAreReadAgainWhenTheyMatter(t *testing.T) {
 func TestGatheredRecordIsBuried(t *testing.T) {
 	m, p, rereads := sinktest.NewMemory(), new(publisher), 0
 	b := batch(0, map[int64]string{3: sinktest.Unwanted, 6: sinktest.Unreadable}, 1, 2, 3, 4, 5, 6, 7)
-	s := gathering(t, m, p, b.Records[:5], &rereads)
-	n, _ := s.Gather(t.Context(), b)
-	if n != 5 {
-		t.Fatalf("%d records were taken, want those before the one that cannot be read", n)
+	s := gathering(t, m, p, b.Records, &rereads)
+	if n, _ := s.Gather(t.Context(), b); n != 7 {
+		t.Fatalf("%d records were taken, want all", n)
 	}
 	if err := s.WriteGathered(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	b.Records = b.Records[n:]
-	if err := s.Write(t.Context(), b, nil); err != nil {
-		t.Fatal(err)
-	}
 	want(t, m, 0, 1, 2, 4, 5, 7)
-	if len(p.sent) != 2 || string(p.sent[0].Value) != sinktest.Unwanted || string(p.sent[1].Value) != sinktest.Unreadable || rereads != 1 {
-		t.Errorf("%d dead letters, read again %d times; want 2 with their bytes, and once", len(p.sent), rereads)
+	letters := []string{}
+	for i := range p.sent {
+		letters = append(letters, string(p.sent[i].Value))
+	}
+	slices.Sort(letters)
+	if !slices.Equal(letters, []string{sinktest.Unreadable, sinktest.Unwanted}) || rereads != 1 {
+		t.Errorf("the dead letters are %q, read again %d times; want both with their bytes, and once", letters, rereads)
+	}
+}
+
+// Records that cannot be read end no range: they are buried with their own bytes,
+// which nobody reads again, whatever comes of the write.
+func TestGatheredRecordsThatCannotBeRead(t *testing.T) {
+	for _, fault := range []sinktest.Fault{sinktest.None, sinktest.Before, sinktest.Burned} {
+		m, p, rereads, faults := sinktest.NewMemory(), new(publisher), 0, 1
+		m.Parts = true
+		m.Fault = func(sinks.Block) sinktest.Fault {
+			if faults--; faults < 0 {
+				return sinktest.None
+			}
+			return fault
+		}
+		b := batch(0, map[int64]string{2: sinktest.Unreadable, 5: sinktest.Unreadable}, 1, 2, 3, 4, 5, 6)
+		s := gathering(t, m, p, nil, &rereads)
+		for i := range b.Records {
+			one := b
+			one.Records = []stream.Record{b.Records[i].Clone()}
+			if n, _ := s.Gather(t.Context(), one); n != 1 {
+				t.Fatalf("offset %d is not taken", b.Records[i].Offset)
+			}
+			clear(one.Records[0].Value)
+		}
+		err := s.WriteGathered(t.Context(), nil)
+		if err != nil {
+			err = s.WriteGathered(t.Context(), nil)
+		}
+		if err != nil {
+			t.Errorf("fault %v: %v", fault, err)
+		}
+		want(t, m, 0, 1, 3, 4, 6)
+		if len(p.sent) != 2 || string(p.sent[0].Key) != "2" || string(p.sent[1].Key) != "5" || string(p.sent[1].Value) != sinktest.Unreadable || rereads != 0 {
+			t.Errorf("fault %v: %d dead letters, %v, read again %d times; want those of 2 and 5, and never", fault, len(p.sent), p.sent, rereads)
+		}
+	}
+}
+
+// A store that takes no row at all has tables that do not fit, also where one record
+// could not be read: nobody is helped by dead letters for the others.
+func TestABadTableIsNoFaultOfRecords(t *testing.T) {
+	values := map[int64]string{}
+	var offsets []int64
+	for offset := range int64(300) {
+		values[offset], offsets = sinktest.Unwanted, append(offsets, offset)
+	}
+	values[7] = sinktest.Unreadable
+	for _, gathers := range []bool{false, true} {
+		m, p, rereads := sinktest.NewMemory(), new(publisher), 0
+		b := batch(0, values, offsets...)
+		s := gathering(t, m, p, b.Records, &rereads)
+		write := func() error { return s.Write(t.Context(), b, nil) }
+		if gathers {
+			s.Gather(t.Context(), b)
+			write = func() error { return s.WriteGathered(t.Context(), nil) }
+		}
+		for range 3 {
+			if err := write(); err == nil || !strings.Contains(err.Error(), "pricelake migrate") {
+				t.Fatalf("gathered %v: %v", gathers, err)
+			}
+		}
+		for i := range p.sent {
+			if string(p.sent[i].Key) != "7" {
+				t.Fatalf("gathered %v: %d dead letters, one of offset %s", gathers, len(p.sent), p.sent[i].Key)
+			}
+		}
 	}
 }
 
@@ -103,6 +175,21 @@ func TestGatheredRecordsAreGone(t *testing.T) {
 		if err := s.WriteGathered(t.Context(), nil); !errors.As(err, &q) || q.Last > 3 || len(m.Rows(of(0))) > 0 {
 			t.Errorf("%d records are left: %v", len(log), err)
 		}
+	}
+}
+
+// A range of a compacted topic may not be read again as it was: nothing is gathered.
+func TestNothingIsGatheredOfCompactedTopics(t *testing.T) {
+	c := claim(0, 0)
+	c.Reread = func(context.Context, int64, int64) ([]stream.Record, error) { return nil, nil }
+	h := handler(sinktest.Gathering{Store: sinktest.NewMemory()}, new(publisher), prometheus.NewRegistry())
+	h.Compacted = func(topic string) bool { return topic == c.Topic }
+	s, err := h.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, gathers := s.(stream.Gatherer); gathers {
+		t.Error("ranges of a compacted topic are gathered")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -48,6 +49,8 @@ type Options struct {
 type Handler struct {
 	Options
 	metrics *metrics
+	offsets sync.Pool // of gathered
+	chunks  sync.Pool // of kept
 }
 
 // NewHandler returns a Handler and registers its metrics.
@@ -167,7 +170,10 @@ func (c *claim) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if outcome == nil {
+	if refused, ok := Refused(outcome); outcome == nil || ok && refused.Written {
+		if ok {
+			rows -= len(refused.Records)
+		}
 		c.h.metrics.records.WithLabelValues(c.m.of.Topic, outcomeWritten).Add(float64(rows))
 	}
 	err = c.m.wrote(outcome)
@@ -186,7 +192,7 @@ func (c *claim) put(ctx context.Context) (outcome, err error) {
 	b := c.m.block()
 	if c.records == nil && c.m.entire() && c.gathered.pack.Whole() {
 		b.Offsets = c.m.offsets
-		return c.gathered.pack.Write(ctx, b), nil
+		return c.gathered.pack.Write(ctx, b, c.gathered.bad), nil
 	}
 	if err := c.restore(ctx); err != nil {
 		return nil, err
@@ -216,12 +222,12 @@ const mostSaid = 5
 
 // bury publishes the dead letters that wait.
 func (c *claim) bury(ctx context.Context) error {
-	if err := c.restore(ctx); err != nil {
-		return err
-	}
 	letters := make([]stream.Record, 0, len(c.m.pending))
 	for i, f := range c.m.pending {
-		r := &c.records[f.Index]
+		r, err := c.record(ctx, f.Index)
+		if err != nil {
+			return err
+		}
 		if i < mostSaid {
 			c.h.Log.WarnContext(ctx, "a record cannot become a row", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reason", f.Reason, "err", f.Err)
 		}
@@ -245,8 +251,22 @@ func (c *claim) bury(ctx context.Context) error {
 	for _, f := range c.m.pending {
 		c.h.metrics.refused(c.m.of, c.m.intent.First, c.m.offsets[f.Index], f.Reason)
 	}
+	c.gathered.refused(c.m.pending)
 	c.m.buried()
 	return c.h.Failpoints.Hit(failpoint.LakeDeadLetter)
+}
+
+// record is one of the range in hand, by its index.
+func (c *claim) record(ctx context.Context, index int) (*stream.Record, error) {
+	if c.records == nil {
+		if r := c.gathered.record(c.m.of, index); r != nil {
+			return r, nil
+		}
+		if err := c.restore(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &c.records[index], nil
 }
 
 // quarantine is the error of a partition that a person has to look at.

@@ -64,6 +64,7 @@ type machine struct {
 	burnt   int       // how often a name of this range was used up, this time
 	pending []Refusal // their letters are not out
 	taken   bool      // the store has taken a record of the range
+	given   bool      // records of the range were given up that the store had refused, or a predecessor
 	suspect int64     // the offset that the store blames, to be tried by itself; -1: none
 	latest  int       // index of the record that was refused last; -1: none
 	stride  int       // how many records are tried at a time; 0: all
@@ -117,6 +118,7 @@ func (m *machine) take(offsets []int64, in Intent) {
 	m.offsets, m.intent = offsets, in
 	m.pending, m.written, m.look, m.proven, m.burnt, m.taken = nil, false, false, false, 0, false
 	m.suspect, m.latest, m.stride = -1, -1, 0
+	m.given = !in.Refused.Empty()
 	m.remain()
 }
 

@@ -156,7 +156,7 @@ const mostBuried = 100
 // range has tables that this version does not fit: nobody is helped by dead
 // letters for all of it. What was found out about records is forgotten then.
 func (m *machine) drift() error {
-	if m.taken || !m.intent.Refused.Empty() || len(m.offsets) <= mostBuried || len(m.pending) <= mostBuried && len(m.rest) > 0 {
+	if m.taken || m.given || len(m.offsets) <= mostBuried || len(m.pending) <= mostBuried && len(m.rest) > 0 {
 		return nil
 	}
 	first := m.pending[0].Err
@@ -166,6 +166,7 @@ func (m *machine) drift() error {
 
 // buried: the letters that waited are out.
 func (m *machine) buried() {
+	m.given = m.given || m.held()
 	for _, f := range m.pending {
 		offset := m.offsets[f.Index]
 		m.done.Add(offset, offset)

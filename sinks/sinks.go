@@ -127,15 +127,17 @@ type Gathering interface {
 // Pack is rows of one partition in the making. It is used by one goroutine.
 type Pack interface {
 	// Add makes rows of the first of some records, which come after those before,
-	// and returns of how many. The one after them is none that simply becomes a
-	// row, or not now; what becomes of it Write of the store finds out. Nothing
-	// of the records is used later.
-	Add(ctx context.Context, rs []stream.Record) (taken int)
+	// and returns of how many, and which of these will never be rows, by their
+	// index there and in its order. The one after them can not be read now; what
+	// becomes of it Write of the store finds out. Nothing of the records is used
+	// later.
+	Add(ctx context.Context, rs []stream.Record) (taken int, bad []Refusal)
 	// Bytes is the memory of the rows.
 	Bytes() int
 	// Write is Writer.Write of a block of all records that were added. Such a
-	// block has Offsets.
-	Write(ctx context.Context, b Block) error
+	// block has Offsets. bad are the records that Add named, by their index in the
+	// block: the error of Write names them too.
+	Write(ctx context.Context, b Block, bad []Refusal) error
 	// Whole says that no row was let go of by a Write: it may be called again.
 	// Otherwise the block can only be made anew of its records.
 	Whole() bool

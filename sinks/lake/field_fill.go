@@ -71,5 +71,6 @@ func (f *fieldFill) reset() {
 		f.table.free(b)
 	}
 	clear(f.blocks)
-	f.rows.n, f.block = 0, nil
+	f.rows.forget()
+	f.block = nil
 }

@@ -16,6 +16,7 @@ import (
 // their instruments in one order.
 type nameData struct {
 	known map[string]*word
+	takes int    // bytes of what is known
 	block uint32 // number of the block under way
 	last  *word
 	keys  textData
@@ -80,15 +81,20 @@ func (d *nameData) meet(text []byte) *word {
 		// Those of this block keep their numbers: they are in its keys twice
 		// when they come again, which is allowed.
 		clear(d.known)
-		d.last = nil
+		d.last, d.takes = nil, 0
 	}
 	n := &word{text: string(text)}
 	d.known[n.text] = n
+	d.takes += wordBytes + len(text)
 	return n
 }
 
+// wordBytes is about what a word takes beside its text: itself, and its place among
+// those known.
+const wordBytes = 64
+
 func (d *nameData) Rows() int { return d.rows.len() / codeWidth }
-func (d *nameData) size() int { return d.rows.size() + d.keys.size() }
+func (d *nameData) size() int { return d.rows.size() + d.keys.size() + d.takes }
 
 func (d *nameData) Reset() {
 	d.rows.reset()

@@ -33,6 +33,12 @@ func (r *fieldRows) keep(of *stream.Record) {
 	r.n++
 }
 
+// forget lets go of what was read, which may share the memory of records.
+func (r *fieldRows) forget() {
+	clear(r.fields)
+	r.n = 0
+}
+
 // into empties the rows into a block; without rows it may be nil.
 func (r *fieldRows) into(b *fieldBlock) {
 	if r.n > 0 {

@@ -48,9 +48,14 @@ type fieldTable struct {
 	pool    pagePool         // what the columns of all blocks are made of
 }
 
-// spareBlocks is how many emptied blocks a table keeps: as many as are filled or
-// sent at a time.
-const spareBlocks = 2
+const (
+	// spareBlocks is how many emptied blocks a table keeps, with the names they
+	// know: about as many as the partitions of a process fill at a time.
+	spareBlocks = 4
+	// mostSpare is what one of them may take. It has room for some rows in each
+	// column, two hundred kilobytes in all, and its names.
+	mostSpare = 2 << 20
+)
 
 func newFieldTable(name string, columns []fieldColumn, reader RowReader, month, fetched string, unknown func(string, []string)) *fieldTable {
 	at := func(column string) int {
@@ -65,6 +70,9 @@ func newFieldTable(name string, columns []fieldColumn, reader RowReader, month, 
 	}
 	return t
 }
+
+// lineageColumns is how many columns say where a row is from.
+const lineageColumns = 6
 
 // fieldBlock is the columns of one partition of the table while rows are added.
 type fieldBlock struct {
@@ -96,6 +104,9 @@ func (t *fieldTable) free(b *fieldBlock) {
 	b.recorded.Reset()
 	b.offsets.Reset()
 	b.rows = 0
+	if b.bytes() > mostSpare {
+		return
+	}
 	select {
 	case t.spare <- b:
 	default:
@@ -170,9 +181,12 @@ func (b *fieldBlock) add(rows *fieldRows) {
 	b.rows += rows.n
 }
 
-// bytes is the memory that the rows take.
+// columnBytes is about what a column takes that has nothing.
+const columnBytes = 192
+
+// bytes is the memory that the rows take, and all that is known for them.
 func (b *fieldBlock) bytes() int {
-	n := b.recorded.size() + b.offsets.size()
+	n := columnBytes*(len(b.fields)+lineageColumns) + b.recorded.size() + b.offsets.size()
 	for _, d := range b.fields {
 		n += d.size()
 	}

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"slices"
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/sinks"
@@ -24,16 +25,25 @@ type pack struct {
 	rows int // that were added
 }
 
-// Add implements sinks.Pack. A record that cannot be read, for whatever reason, is
-// left to Sink.Write, which says why.
-func (p *pack) Add(ctx context.Context, rs []stream.Record) (taken int) {
+// Add implements sinks.Pack. A record that cannot be read now is left to Sink.Write,
+// which says why.
+func (p *pack) Add(ctx context.Context, rs []stream.Record) (taken int, bad []sinks.Refusal) {
 	// The columns have copies of everything from flush on.
+	defer p.fill.rows.forget()
 	defer p.fill.flush()
-	for taken < len(rs) && p.fill.add(ctx, &rs[taken]) == nil {
-		taken++
+	for ; taken < len(rs); taken++ {
+		err := p.fill.add(ctx, &rs[taken])
+		if err == nil {
+			p.rows++
+			continue
+		}
+		final, ok := sinks.Refused(err)
+		if !ok {
+			break
+		}
+		bad = append(bad, sinks.Refusal{Index: taken, Reason: final.Reason, Err: err})
 	}
-	p.rows += taken
-	return taken
+	return taken, bad
 }
 
 // Bytes implements sinks.Pack.
@@ -47,10 +57,7 @@ func (p *pack) Bytes() int {
 
 // Write implements sinks.Pack. The columns stay until Reset: what becomes of a
 // block whose outcome is unknown is decided by whoever calls.
-func (p *pack) Write(ctx context.Context, b sinks.Block) error {
-	if p.rows == 0 {
-		return nil
-	}
+func (p *pack) Write(ctx context.Context, b sinks.Block, bad []sinks.Refusal) error {
 	done, err := p.sink.turn(ctx, p.rows)
 	if err != nil {
 		return err
@@ -60,7 +67,7 @@ func (p *pack) Write(ctx context.Context, b sinks.Block) error {
 	for i := range parts {
 		parts[i].free = func() {}
 	}
-	return p.sink.send(ctx, b, parts, nil)
+	return p.sink.send(ctx, b, parts, slices.Clone(bad))
 }
 
 // Whole implements sinks.Pack: rows that break a rule are taken out of the columns.

@@ -32,17 +32,21 @@ func overwrite(rs []stream.Record) {
 }
 
 // gatherAll hands all of the records to a pack, some at a time, and returns how many
-// it took.
-func gatherAll(ctx context.Context, p sinks.Pack, rs []stream.Record, some int) (taken int) {
+// it took, and which of them are bad.
+func gatherAll(ctx context.Context, p sinks.Pack, rs []stream.Record, some int) (taken int, bad []sinks.Refusal) {
 	for taken < len(rs) {
 		bit := onceRead(rs[taken:min(len(rs), taken+some)])
-		n := p.Add(ctx, bit)
+		n, named := p.Add(ctx, bit)
+		for _, f := range named {
+			f.Index += taken
+			bad = append(bad, f)
+		}
 		overwrite(bit)
 		if taken += n; n < len(bit) {
 			break
 		}
 	}
-	return taken
+	return taken, bad
 }
 
 // pagesOfBlock is how many pages few rows of prices take: one for each of 27 columns
@@ -80,8 +84,8 @@ func TestGatheredColumnsAreThoseOfABlock(t *testing.T) {
 	want := encode(parts)
 	p := s.Gather(sinks.Partition{Topic: schemas.TopicPrices}).(*pack)
 	for _, some := range []int{1, 7, 16, 33, 100} {
-		if n := gatherAll(t.Context(), p, rs, some); n != len(rs) {
-			t.Fatalf("%d records were taken, want all", n)
+		if n, bad := gatherAll(t.Context(), p, rs, some); n != len(rs) || len(bad) > 0 {
+			t.Fatalf("%d records were taken, %d of them bad, want all", n, len(bad))
 		}
 		if got := encode(p.fill.parts(from)); !slices.EqualFunc(got, want, bytes.Equal) {
 			t.Errorf("gathered %d at a time: other columns", some)
@@ -99,9 +103,9 @@ func TestGatheredColumnsAreThoseOfABlock(t *testing.T) {
 	}
 }
 
-// A record that cannot become a row is not taken, nor one after it; those before
-// stay.
-func TestGatherStopsAtABadRecord(t *testing.T) {
+// A record that will never be a row is named. One that cannot be read now is not
+// taken, nor one after it; those before stay.
+func TestGatherOfBadRecords(t *testing.T) {
 	decoders := jsonDecoders()
 	s := &Sink{loaders: decoders.loaders(nil, func(string, []string) {})}
 	valueless := somePrice(t, 2)
@@ -109,27 +113,34 @@ func TestGatherStopsAtABadRecord(t *testing.T) {
 	for _, bad := range []any{"no record", "outage", valueless} {
 		p := s.Gather(sinks.Partition{Topic: schemas.TopicPrices}).(*pack)
 		rs := []stream.Record{record(t, schemas.TopicPrices, 1, somePrice(t, 1)), record(t, schemas.TopicPrices, 2, bad), record(t, schemas.TopicPrices, 3, somePrice(t, 3))}
-		if n := p.Add(t.Context(), rs); n != 1 || !p.Whole() || p.rows != 1 {
-			t.Errorf("%v: %d taken, %d rows", bad, n, p.rows)
+		n, named := p.Add(t.Context(), rs)
+		if bad == "outage" {
+			if n != 1 || len(named) > 0 || !p.Whole() || p.rows != 1 {
+				t.Errorf("%v: %d taken, %v, %d rows", bad, n, named, p.rows)
+			}
+			continue
+		}
+		if n != 3 || len(named) != 1 || named[0].Index != 1 || named[0].Err == nil || !p.Whole() || p.rows != 2 {
+			t.Errorf("%v: %d taken, %v, %d rows", bad, n, named, p.rows)
 		}
 	}
 }
 
-// gatheredWrites writes blocks by way of a pack, those with bad records as the
-// handler does.
+// gatheredWrites writes blocks by way of a pack, as the handler does.
 type gatheredWrites struct{ *Sink }
 
 func (g gatheredWrites) Write(ctx context.Context, b sinks.Block) error {
 	p := g.Gather(b.Partition)
 	defer p.Reset()
-	if gatherAll(ctx, p, b.Records, 2) < len(b.Records) {
+	taken, bad := gatherAll(ctx, p, b.Records, 2)
+	if taken < len(b.Records) {
 		return g.Sink.Write(ctx, b)
 	}
 	for i := range b.Records {
 		b.Offsets = append(b.Offsets, b.Records[i].Offset)
 	}
 	b.Records = nil
-	return p.Write(ctx, b)
+	return p.Write(ctx, b, bad)
 }
 
 func TestConformanceGathered(t *testing.T) {
@@ -157,7 +168,7 @@ func gatherLog(t *testing.T, sink stream.RangeSink, b stream.Batch) stream.Gathe
 }
 
 // Rows that the server refuses are found and buried with the bytes of their
-// records, which are read again once; one that breaks the same rule later is known.
+// records, which are read again once: those of later ranges are kept.
 func TestGatheredRowsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, rule := range []string{positive, positiveOrNull} {
@@ -192,6 +203,21 @@ func TestGatheredRowsThatAreRefused(t *testing.T) {
 		g.once(l, 7)
 		if len(letters.sent) != 1 || rereads != 2 {
 			t.Errorf("%d dead letters, %d times read again; want 1 and 2", len(letters.sent), rereads)
+		}
+		later, after := g.batch(), g.records[len(g.records)-1].Offset
+		later.Records = nil
+		for i := range int64(10) {
+			p := somePrice(t, int(2000+i))
+			if i == 3 {
+				p.Price = dec(t, "0")
+			}
+			later.Records = append(later.Records, record(t, schemas.TopicPrices, after+1+i, p))
+		}
+		if err := gatherLog(t, s, later).WriteGathered(t.Context(), claim.Intend); err != nil {
+			t.Fatal(err)
+		}
+		if len(letters.sent) != 2 || rereads != 2 {
+			t.Errorf("%d dead letters, %d times read again; want 2 and 2: the records of the second range were kept", len(letters.sent), rereads)
 		}
 	}
 }

@@ -131,16 +131,19 @@ func Open(config Config) (*Lake, error) {
 		Addr:            []string{config.Address},
 		Auth:            clickhouse.Auth{Database: config.Database, Username: config.User},
 		DialStrategy:    l.dial,
-		Compression:     &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
 		DialTimeout:     config.DialTimeout,
 		ReadTimeout:     config.InsertTimeout + 10*time.Second,
 		MaxOpenConns:    otherConnections,
 		MaxIdleConns:    otherConnections,
 		ConnMaxLifetime: time.Hour,
+		// A question may send a column of a large block along: each connection would
+		// keep the memory.
+		FreeBufOnConnRelease: true,
 		ClientInfo: clickhouse.ClientInfo{Products: []struct{ Name, Version string }{
 			{Name: "pricelake"},
 		}},
 	}
+	l.options.Compression = l.compression()
 	conn, err := clickhouse.Open(l.options)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lake at %s: %w", config.Address, err)
@@ -154,6 +157,14 @@ func Open(config Config) (*Lake, error) {
 		l.inserts.add(i)
 	}
 	return l, nil
+}
+
+// compression is that of connections: none to a server that no network lies before.
+func (l *Lake) compression() *clickhouse.Compression {
+	if l.near {
+		return nil
+	}
+	return &clickhouse.Compression{Method: clickhouse.CompressionLZ4}
 }
 
 // Close closes all connections. What runs on them ends with an error.

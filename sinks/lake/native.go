@@ -75,9 +75,8 @@ func (s *inserters) close() error {
 func (l *Lake) newInserter() (*inserter, error) {
 	i := new(inserter)
 	options := *l.options
-	if l.near {
-		options.Compression = nil
-	} else {
+	options.FreeBufOnConnRelease = false
+	if options.Compression = l.compression(); options.Compression != nil {
 		i.block.compressor = compress.NewWriter(compress.LevelZero, compress.LZ4)
 	}
 	options.MaxOpenConns, options.MaxIdleConns = 1, 1

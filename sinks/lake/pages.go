@@ -9,8 +9,9 @@ import (
 // width lies in two pages.
 const pageSize = 8 << 10
 
-// smallPage is what a column begins with: a block of many months has few rows of
-// each, and a page for each of their columns would be a hundred megabytes.
+// smallPage is what a column begins with, and doubles up to a page: a block of many
+// months has few rows of each, and a page for each of their columns would be a
+// hundred megabytes.
 const smallPage = 512
 
 type page [pageSize]byte
@@ -31,11 +32,11 @@ func (p *pagePool) give(f *page) { p.unused.Put(f) }
 
 // pages is bytes that are added at the end, in pages of one size. A slice that grows
 // would hold up to twice what it was given, leave as much behind on its way there,
-// and keep its largest size; this holds less than a page more than its bytes, and
+// and keep its largest size; this holds less than two pages more than its bytes, and
 // gives every page back for any other column to take.
 type pages struct {
 	pool  *pagePool
-	small []byte  // of smallPage or nil: the bytes, as long as no page is held
+	small []byte  // the bytes, as long as no page is held
 	held  []*page // all but the last are full, and none is empty
 	n     int     // bytes
 }
@@ -60,17 +61,27 @@ func (p *pages) room(n int) []byte {
 
 // smallRoom is room before there is a page; nil: now there is one.
 func (p *pages) smallRoom(n int) []byte {
-	if p.small == nil {
-		p.small = make([]byte, smallPage)
+	if p.n == len(p.small) && !p.growSmall() {
+		f := p.pool.take()
+		copy(f[:], p.small)
+		p.held = append(p.held, f)
+		return nil
 	}
-	if n = min(n, smallPage-p.n); n > 0 {
-		p.n += n
-		return p.small[p.n-n : p.n]
+	n = min(n, len(p.small)-p.n)
+	p.n += n
+	return p.small[p.n-n : p.n]
+}
+
+// growSmall reports whether there still is less than a page.
+func (p *pages) growSmall() bool {
+	size := max(smallPage, 2*len(p.small))
+	if size >= pageSize {
+		return false
 	}
-	f := p.pool.take()
-	copy(f[:], p.small)
-	p.held = append(p.held, f)
-	return nil
+	grown := make([]byte, size)
+	copy(grown, p.small)
+	p.small = grown
+	return true
 }
 
 // append adds a copy of b.
@@ -135,10 +146,5 @@ func (p *pages) reset() { p.truncate(0) }
 // len is the number of bytes.
 func (p *pages) len() int { return p.n }
 
-// size is the memory that they take: whole pages, or the small one.
-func (p *pages) size() int {
-	if len(p.held) == 0 && p.n > 0 {
-		return smallPage
-	}
-	return len(p.held) * pageSize
-}
+// size is the memory that they take: whole pages, and the small one.
+func (p *pages) size() int { return len(p.small) + len(p.held)*pageSize }

@@ -56,8 +56,12 @@ type Sink struct {
 	rules      rules
 }
 
-// largeRows is from when on a block is large.
-const largeRows = 5_000
+const (
+	// largeRows is from when on a block is large.
+	largeRows = 5_000
+	// largeBlocks is how many of them are made or sent at a time.
+	largeBlocks = 2
+)
 
 // NewSink returns a sink of the lake and registers its metrics.
 func NewSink(l *Lake, o Options) *Sink {
@@ -74,7 +78,7 @@ func NewSink(l *Lake, o Options) *Sink {
 		metrics: newMetrics(o.Registerer),
 
 		failpoints: o.Failpoints,
-		large:      make(chan struct{}, spareBlocks),
+		large:      make(chan struct{}, largeBlocks),
 	}
 	s.loaders = o.Decoders.loaders(retention, s.metrics.passedOver)
 	return s

@@ -2,19 +2,20 @@ package sinktest
 
 import (
 	"context"
-	"slices"
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/sinks"
 )
 
-// Gathering makes of a store one that gathers. Its packs take every record but
-// unreadable ones, and write them through the store: what that is told of a block
-// is as if nothing had been gathered.
+// Gathering makes of a store one that gathers. Its packs take every record, and
+// write them through the store: what that is told of a block is as if nothing had
+// been gathered.
 type Gathering struct{ sinks.Store }
 
 // Gather implements sinks.Gathering.
-func (g Gathering) Gather(sinks.Partition) sinks.Pack { return &memoryPack{store: g.Store} }
+func (g Gathering) Gather(sinks.Partition) sinks.Pack {
+	return &memoryPack{store: g.Store}
+}
 
 // memoryPack keeps what a Memory looks at of records: they may be changed once Add
 // has returned.
@@ -25,25 +26,25 @@ type memoryPack struct {
 }
 
 // Add implements sinks.Pack.
-func (p *memoryPack) Add(_ context.Context, rs []stream.Record) (taken int) {
-	for taken < len(rs) && string(rs[taken].Value) != Unreadable {
-		r := rs[taken]
-		r.Key, r.Value, r.Headers = slices.Clone(r.Key), slices.Clone(r.Value), nil
-		p.rows = append(p.rows, r)
-		taken++
+func (p *memoryPack) Add(_ context.Context, rs []stream.Record) (taken int, bad []sinks.Refusal) {
+	for i := range rs {
+		p.rows = append(p.rows, rs[i].Clone())
+		if string(rs[i].Value) == Unreadable {
+			bad = append(bad, unreadable(i))
+		}
 	}
-	return taken
+	return len(rs), bad
 }
 
 // Bytes implements sinks.Pack.
 func (p *memoryPack) Bytes() int { return 100 * len(p.rows) }
 
-// Write implements sinks.Pack. One that names records has taken them out.
-func (p *memoryPack) Write(ctx context.Context, b sinks.Block) error {
+// Write implements sinks.Pack. One that names others than bad has taken them out.
+func (p *memoryPack) Write(ctx context.Context, b sinks.Block, bad []sinks.Refusal) error {
 	b.Records, b.Offsets = p.rows, nil
 	err := p.store.Write(ctx, b)
 	refused, ok := sinks.Refused(err)
-	p.spent = ok && len(refused.Records) > 0
+	p.spent = ok && len(refused.Records) > len(bad)
 	return err
 }
 

@@ -138,13 +138,17 @@ func without(rs []stream.Record, refused []sinks.Refusal) (others []stream.Recor
 	return others
 }
 
+func unreadable(index int) sinks.Refusal {
+	return sinks.Refusal{Index: index, Reason: schemas.DeadDecode, Err: errors.New("unreadable")}
+}
+
 func (m *Memory) refusal(b sinks.Block) error {
-	var unreadable []sinks.Refusal
+	var bad []sinks.Refusal
 	unwanted := -1
 	for i := range b.Records {
 		switch string(b.Records[i].Value) {
 		case Unreadable:
-			unreadable = append(unreadable, sinks.Refusal{Index: i, Reason: schemas.DeadDecode, Err: errors.New("unreadable")})
+			bad = append(bad, unreadable(i))
 		case Unwanted:
 			if unwanted < 0 {
 				unwanted = i
@@ -154,13 +158,13 @@ func (m *Memory) refusal(b sinks.Block) error {
 	if m.Names && unwanted >= 0 {
 		for i := range b.Records {
 			if string(b.Records[i].Value) == Unwanted {
-				unreadable = append(unreadable, sinks.Refusal{Index: i, Reason: schemas.DeadRefused, Err: errors.New("unwanted")})
+				bad = append(bad, sinks.Refusal{Index: i, Reason: schemas.DeadRefused, Err: errors.New("unwanted")})
 			}
 		}
-		slices.SortFunc(unreadable, func(x, y sinks.Refusal) int { return x.Index - y.Index })
+		slices.SortFunc(bad, func(x, y sinks.Refusal) int { return x.Index - y.Index })
 	}
-	if len(unreadable) > 0 {
-		return sinks.RefuseRecords(unreadable)
+	if len(bad) > 0 {
+		return sinks.RefuseRecords(bad)
 	}
 	if unwanted >= 0 && m.Blame != nil {
 		return sinks.RefuseSuspect(schemas.DeadRefused, m.Blame(unwanted), errors.New("unwanted"))
