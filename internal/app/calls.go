@@ -38,6 +38,7 @@ type callView struct {
 	now    func() time.Time
 
 	mu       sync.RWMutex
+	read     time.Time // when the last refresh that succeeded had begun
 	versions map[callVersion]*heldCall
 	current  []map[string]*schemas.CallDefined // by partition
 	changed  chan struct{}                     // closed and replaced at every change
@@ -72,7 +73,8 @@ func (v *callView) run(ctx context.Context) error {
 
 // refresh reads what was appended since the last refresh.
 func (v *callView) refresh(ctx context.Context) error {
-	return v.reader.read(ctx, func(news appended) error {
+	began := v.now()
+	err := v.reader.read(ctx, func(news appended) error {
 		changes := make([]callChanged, 0, len(news.records))
 		for i := range news.records {
 			change, ok, err := v.decodeChange(ctx, &news.records[i])
@@ -86,6 +88,14 @@ func (v *callView) refresh(ctx context.Context) error {
 		v.apply(news, changes)
 		return nil
 	})
+	if err == nil {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if began.After(v.read) {
+			v.read = began
+		}
+	}
+	return err
 }
 
 // callChanged is a record of the catalog: the version of a call that is current
@@ -166,7 +176,31 @@ func (v *callView) Call(ctx context.Context, id, version string) (*schemas.CallD
 	if def := v.lookup(id, version); def != nil {
 		return def, nil
 	}
-	return nil, fmt.Errorf("call %q version %q: %w", id, version, errUnknownCall)
+	return nil, unknownCall(id, version)
+}
+
+// clocksApart is by how much the clocks of two processes may differ without a version
+// being taken for unknown.
+const clocksApart = time.Minute
+
+// CallAsOf is Call for a version that, if there ever was one, was in the catalog at a
+// time by the clock of another process: the catalog is not read again for one that a
+// view of later does not have. A poller of another installation may name many.
+func (v *callView) CallAsOf(ctx context.Context, id, version string, at time.Time) (*schemas.CallDefined, error) {
+	v.mu.RLock()
+	seen := v.read.Sub(at) > clocksApart
+	v.mu.RUnlock()
+	if !seen {
+		return v.Call(ctx, id, version)
+	}
+	if def := v.lookup(id, version); def != nil {
+		return def, nil
+	}
+	return nil, unknownCall(id, version)
+}
+
+func unknownCall(id, version string) error {
+	return fmt.Errorf("call %q version %q: %w", id, version, errUnknownCall)
 }
 
 func (v *callView) lookup(id, version string) *schemas.CallDefined {

@@ -132,6 +132,36 @@ func TestCallViewKeepsVersions(t *testing.T) {
 	}
 }
 
+// The catalog is not read again for each answer of before that names a version it
+// does not have, and is for one of now: its version may be news.
+func TestCallViewOfOldAnswers(t *testing.T) {
+	ctx := context.Background()
+	log := &memoryLog{}
+	view := newCallView(log, jsonDecoder{}, slog.New(slog.DiscardHandler))
+	log.append(0, "a", callVersionOf("a", "1"))
+	if err := view.refresh(ctx); err != nil {
+		t.Fatal(err)
+	}
+	log.away = errors.New("the catalog is read again")
+	now := view.now()
+	for _, asked := range []time.Time{now.Add(-time.Hour), now.Add(-2 * clocksApart)} {
+		if _, err := view.CallAsOf(ctx, "a", "0", asked); !errors.Is(err, errUnknownCall) {
+			t.Errorf("a version that never was: %v", err)
+		}
+		if def, err := view.CallAsOf(ctx, "a", "1", asked); err != nil || def.Version != "1" {
+			t.Errorf("a version that is there: %v, %v", def, err)
+		}
+	}
+	if _, err := view.CallAsOf(ctx, "a", "2", now.Add(-clocksApart/2)); !errors.Is(err, log.away) {
+		t.Errorf("a version that may be news: %v", err)
+	}
+	log.away = nil
+	log.append(0, "a", callVersionOf("a", "2"))
+	if def, err := view.CallAsOf(ctx, "a", "2", now.Add(-clocksApart/2)); err != nil || def.Version != "2" {
+		t.Errorf("a version that the view had not seen: %v, %v", def, err)
+	}
+}
+
 // The offsets of a topic say nothing of the one that took its place.
 func TestCallViewNoticesANewTopic(t *testing.T) {
 	ctx := context.Background()

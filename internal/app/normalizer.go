@@ -72,8 +72,8 @@ func (a *App) transact(role, topic string, outputs ...string) kafka.Transact {
 // normalizerCalls tells the normalizer in its own words that a call is unknown.
 type normalizerCalls struct{ view *callView }
 
-func (c normalizerCalls) Call(ctx context.Context, id, version string) (*schemas.CallDefined, error) {
-	def, err := c.view.Call(ctx, id, version)
+func (c normalizerCalls) Call(ctx context.Context, id, version string, asked time.Time) (*schemas.CallDefined, error) {
+	def, err := c.view.CallAsOf(ctx, id, version, asked)
 	if errors.Is(err, errUnknownCall) {
 		return nil, fmt.Errorf("%w: %w", normalize.ErrUnknownCall, err)
 	}

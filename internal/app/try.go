@@ -145,7 +145,7 @@ func mapped(ctx context.Context, call *schemas.CallDefined, resp *schemas.Respon
 		return t, nil
 	}
 	t.BodyBytes, t.ContentType = len(resp.Body), resp.Headers["content-type"]
-	n := normalize.Normalizer{Calls: oneCall{call}, Reader: newMappings()}
+	n := normalize.Normalizer{Calls: askedCall{call}, Reader: newMappings()}
 	events, err := n.Process(ctx, *resp)
 	if err != nil {
 		return nil, err
@@ -177,6 +177,13 @@ func fullURL(r *schemas.CallRequest) string {
 type oneCall struct{ call *schemas.CallDefined }
 
 func (c oneCall) Call(context.Context, string, string) (*schemas.CallDefined, error) {
+	return c.call, nil
+}
+
+// askedCall is oneCall for the normalizer.
+type askedCall struct{ call *schemas.CallDefined }
+
+func (c askedCall) Call(context.Context, string, string, time.Time) (*schemas.CallDefined, error) {
 	return c.call, nil
 }
 

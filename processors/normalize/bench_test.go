@@ -23,7 +23,7 @@ type compiled struct {
 	program *mapping.Program
 }
 
-func (c *compiled) Call(context.Context, string, string) (*schemas.CallDefined, error) {
+func (c *compiled) Call(context.Context, string, string, time.Time) (*schemas.CallDefined, error) {
 	return c.def, nil
 }
 

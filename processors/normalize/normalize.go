@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pricelake/pricelake/processors"
 	"github.com/pricelake/pricelake/schemas"
@@ -27,9 +28,10 @@ var ErrUnknownCall = errors.New("unknown call version")
 
 // Calls finds the version of a call that asked for an answer.
 type Calls interface {
-	// Call is called in parallel. ErrUnknownCall rejects the answer for good;
-	// any other error means try again. The normalizer only reads the result.
-	Call(ctx context.Context, id, version string) (*schemas.CallDefined, error)
+	// Call is called in parallel. The version was there when the answer was asked
+	// for. ErrUnknownCall rejects the answer for good; any other error means try
+	// again. The normalizer only reads the result.
+	Call(ctx context.Context, id, version string, asked time.Time) (*schemas.CallDefined, error)
 }
 
 // Reader reads an answer by the mapping of its call.
@@ -61,7 +63,7 @@ func (n *Normalizer) Process(ctx context.Context, resp schemas.ResponseReceived)
 	if resp.Status < 200 || resp.Status > 299 {
 		return nil, nil
 	}
-	def, err := n.Calls.Call(ctx, resp.CallID, resp.CallVersion)
+	def, err := n.Calls.Call(ctx, resp.CallID, resp.CallVersion, resp.RequestedAt)
 	if errors.Is(err, ErrUnknownCall) {
 		return reject(&resp, []schemas.PriceRejected{{
 			Reason: schemas.RejectUnknownCall,

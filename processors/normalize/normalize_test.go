@@ -27,7 +27,7 @@ var (
 // calls is a catalog of one call.
 type calls struct{ err error }
 
-func (c calls) Call(_ context.Context, id, version string) (*schemas.CallDefined, error) {
+func (c calls) Call(_ context.Context, id, version string, _ time.Time) (*schemas.CallDefined, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
