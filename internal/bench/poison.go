@@ -149,6 +149,9 @@ func (o PoisonOptions) run(ctx context.Context, c class, bad int64) (run Poisone
 	if bad > 0 {
 		what = "bad"
 	}
+	if err := os.MkdirAll(o.Servers.Dir, 0o700); err != nil {
+		return run, fmt.Errorf("making the folder of the measurement: %w", err)
+	}
 	if o.Servers.Dir, err = os.MkdirTemp(o.Servers.Dir, strings.ReplaceAll(c.id(), "/", "-")+"-"+what+"-"); err != nil {
 		return run, fmt.Errorf("making a folder for a run: %w", err)
 	}
