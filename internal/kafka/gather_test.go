@@ -199,6 +199,19 @@ func TestGatheredBytesCount(t *testing.T) {
 	})
 }
 
+// runForAMinute works until everything that waits is written. It is for a bubble of
+// synctest.
+func runForAMinute(w *rangeWorker) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.run(w.ctx)
+	}()
+	time.Sleep(time.Minute)
+	close(w.stopping)
+	<-done
+}
+
 // A sink whose columns take more than their records is not given more of them than
 // the partition's share has room for.
 func TestGatheringEndsAtTheShare(t *testing.T) {
@@ -211,14 +224,7 @@ func TestGatheringEndsAtTheShare(t *testing.T) {
 		w.queue.held = func(bytes int) { held = max(held, bytes) }
 		w.queue.push(records(0, 2_000), stream.TopicID{})
 		most := max(w.queue.pending().bytes, 1<<20)*5/4 + pageRecords*columns
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			w.run(w.ctx)
-		}()
-		time.Sleep(time.Minute)
-		close(w.stopping)
-		<-done
+		runForAMinute(w)
 		writes, commits := sink.seen()
 		if held > most {
 			t.Errorf("%d bytes were held at once, want at most %d", held, most)
@@ -238,14 +244,7 @@ func TestGatheredRangesAreNotTiny(t *testing.T) {
 		w.flush.Gather = defaultGather
 		w.queue.maxBytes = func() int { return 64 << 10 }
 		w.queue.push(records(0, 10_000), stream.TopicID{})
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			w.run(w.ctx)
-		}()
-		time.Sleep(time.Minute)
-		close(w.stopping)
-		<-done
+		runForAMinute(w)
 		writes, commits := sink.seen()
 		if len(writes) > 10_000/defaultGather+1 || commits[len(commits)-1] != 10_000 {
 			t.Errorf("%d ranges, want at most %d: %v", len(writes), 10_000/defaultGather+1, writes)
