@@ -88,6 +88,11 @@ func TestArmedEndIsNoSurprise(t *testing.T) {
 
 func TestFrozenIsStoppedAndThawed(t *testing.T) {
 	p := start(t, "touch ready; exec sleep 60")
+	// A shell whose child is stopped between vfork and exec waits for it in state
+	// D, and is not stopped itself before that goes on.
+	if err := p.AwaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	pid := p.Pid()
 	if !p.Freeze() {
 		t.Fatal("it was not running")
