@@ -124,12 +124,14 @@ func (f *fleet) records(topic string, level kgo.IsolationLevel) []*kgo.Record {
 	}
 	defer client.Close()
 	var records []*kgo.Record
+	read := map[int32]int64{}
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			f.t.Fatalf("reading %s: %v", topic, err)
+			f.t.Fatalf("reading %s: %v; to be read up to %v, read up to %v; %s", topic, err, left, read, f.undecided(topic))
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
+			read[r.Partition] = r.Offset
 			if !r.Attrs.IsControl() {
 				records = append(records, r)
 			}
@@ -139,6 +141,30 @@ func (f *fleet) records(topic string, level kgo.IsolationLevel) []*kgo.Record {
 		})
 	}
 	return records
+}
+
+// undecided says what readers of committed records stand in front of.
+func (f *fleet) undecided(topic string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var said []string
+	stable, err := f.watch.admin.ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		return fmt.Sprintf("asking for last stable offsets: %v", err)
+	}
+	stable.Each(func(o kadm.ListedOffset) {
+		said = append(said, fmt.Sprintf("partition %d is stable up to %d (%v)", o.Partition, o.Offset, o.Err))
+	})
+	described, err := f.watch.admin.DescribeProducers(ctx, kadm.TopicsSet{topic: nil})
+	if err != nil {
+		return fmt.Sprintf("asking who has transactions open: %v", err)
+	}
+	described.EachProducer(func(p kadm.DescribedProducer) {
+		if p.CurrentTxnStartOffset >= 0 {
+			said = append(said, fmt.Sprintf("producer %d, epoch %d, has a transaction open in partition %d since offset %d", p.ProducerID, p.ProducerEpoch, p.Partition, p.CurrentTxnStartOffset))
+		}
+	})
+	return strings.Join(said, "; ")
 }
 
 // number asks the lake for one number.
