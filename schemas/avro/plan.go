@@ -2,8 +2,10 @@ package avro
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strings"
 
 	"github.com/pricelake/pricelake/schemas"
@@ -141,16 +143,21 @@ type stepKind uint8
 
 const (
 	stepSkip stepKind = iota
-	stepInt           // integer of 32 bits
+	// Numbers.
+	stepInt // of 32 bits
 	stepLong
 	stepBool
 	stepEnum
 	stepTime
 	stepDate
+	// Bytes.
 	stepText
 	stepFixed
 	stepDecimal
 )
+
+// decimalSize is the bytes of a decimal.
+const decimalSize = 16
 
 // preset is the default of a field.
 type preset struct {
@@ -158,7 +165,8 @@ type preset struct {
 	value schemas.Field
 }
 
-// read fills row from body.
+// read fills row from body. It is the innermost of what is done with a price, so the
+// usual case of each value is read here, without a call.
 func (p *plan) read(body []byte, row []schemas.Field) error {
 	row = row[:p.width]
 	for i := range p.preset {
@@ -172,15 +180,42 @@ func (p *plan) read(body []byte, row []schemas.Field) error {
 			continue
 		}
 		f := &row[s.to]
+		f.Null = false
 		if s.null >= 0 {
-			if branch := c.readLong(); branch == s.null {
+			branch, ok := c.oneByte()
+			if !ok {
+				branch = c.readLong()
+			}
+			if branch == s.null {
 				*f = schemas.Field{Null: true}
 				continue
-			} else if branch != 1-s.null {
+			}
+			if branch != 1-s.null {
 				c.fail(errNotUnion)
 			}
 		}
-		c.field(s, f)
+		if s.kind < stepText {
+			f.Int = c.number(s)
+			continue
+		}
+		size := s.size
+		if s.kind == stepText {
+			var ok bool
+			if size, ok = c.oneByte(); !ok {
+				size = c.readLong()
+			}
+		}
+		if size < 0 || size > int64(len(c.data)-c.at) {
+			c.fail(errTooLong)
+			size = 0
+		}
+		f.Bytes = c.data[c.at : c.at+int(size)]
+		c.at += int(size)
+		if s.kind == stepDecimal && size == decimalSize {
+			if _, err := schemas.DecimalFromBytes([decimalSize]byte(f.Bytes)); err != nil {
+				c.fail(err)
+			}
+		}
 	}
 	if c.err == nil && c.at != len(body) {
 		return fmt.Errorf("%d bytes follow it", len(body)-c.at)
@@ -188,57 +223,82 @@ func (p *plan) read(body []byte, row []schemas.Field) error {
 	return c.err
 }
 
-// field reads one value.
-func (c *coder) field(s *step, f *schemas.Field) {
-	f.Null, f.Bytes = false, nil
+// number reads a value that is one.
+func (c *coder) number(s *step) int64 {
 	switch s.kind {
-	case stepText:
-		f.Int, f.Bytes = 0, c.take(c.readLong())
-	case stepFixed:
-		f.Int, f.Bytes = 0, c.take(s.size)
-	case stepDecimal:
-		f.Int, f.Bytes = 0, c.take(16)
-		if len(f.Bytes) == 16 {
-			if _, err := schemas.DecimalFromBytes([16]byte(f.Bytes)); err != nil {
-				c.fail(err)
-			}
-		}
-	case stepBool:
-		if b := c.take(1); b != nil {
-			if f.Int = int64(b[0]); b[0] > 1 {
-				c.fail(errNotBool)
-			}
-		}
 	case stepLong:
-		f.Int = c.readLong()
+		return c.readWide()
 	case stepInt:
-		f.Int = int64(c.readInt())
+		return int64(c.readInt())
+	case stepTime:
+		n := c.readWide()
+		if n < minMicros || n > maxMicros {
+			c.fail(errTime)
+		}
+		return n
+	case stepDate:
+		n := int64(c.readInt())
+		if n < minDate || n > maxDate {
+			c.fail(errTime)
+		}
+		return n
+	case stepBool:
+		b := c.take(1)
+		if b == nil {
+			return 0
+		}
+		if b[0] > 1 {
+			c.fail(errNotBool)
+		}
+		return int64(b[0])
 	default:
-		c.ranged(s, f)
+		return c.symbol(s)
 	}
 }
 
-// ranged reads a value that is a number within bounds.
-func (c *coder) ranged(s *step, f *schemas.Field) {
-	switch s.kind {
-	case stepTime:
-		if f.Int = c.readLong(); f.Int < minMicros || f.Int > maxMicros {
-			c.fail(errTime)
-		}
-	case stepDate:
-		if f.Int = int64(c.readInt()); f.Int < minDate || f.Int > maxDate {
-			c.fail(errTime)
-		}
-	case stepEnum:
-		n := c.readLong()
-		if n < 0 || n > s.last {
-			c.fail(errNotEnum)
-			n = 0
-		}
-		if f.Int = n; s.symbol != nil {
-			f.Int = s.symbol[n]
+// symbol reads the number of a symbol of an enumeration.
+func (c *coder) symbol(s *step) int64 {
+	n := c.readLong()
+	if n < 0 || n > s.last {
+		c.fail(errNotEnum)
+		return 0
+	}
+	if s.symbol != nil {
+		return s.symbol[n]
+	}
+	return n
+}
+
+// oneByte reads an integer of one byte, if the next one is of one: a length or the
+// branch of a union mostly is.
+func (c *coder) oneByte() (v int64, ok bool) {
+	if c.at < len(c.data) {
+		if b := c.data[c.at]; b < 0x80 {
+			c.at++
+			return int64(b>>1) ^ -int64(b&1), true
 		}
 	}
+	return 0, false
+}
+
+// readWide is readLong of integers that usually have many bytes, as times have eight:
+// up to so many are read at once, the seven bits of each moved together in pairs.
+func (c *coder) readWide() int64 {
+	if len(c.data)-c.at < 8 {
+		return c.readLong()
+	}
+	word := binary.LittleEndian.Uint64(c.data[c.at:])
+	last := ^word & 0x8080808080808080 // bytes after which none of it follows
+	if last == 0 {
+		return c.readLong()
+	}
+	c.at += bits.TrailingZeros64(last)/8 + 1
+	word &= last ^ (last - 1) // what comes behind is another value's
+	word &= 0x7f7f7f7f7f7f7f7f
+	word = word&0x007f007f007f007f | word>>1&0x3f803f803f803f80
+	word = word&0x00003fff00003fff | word>>2&0x0fffc0000fffc000
+	word = word&0x000000000fffffff | word>>4&0x00fffffff0000000
+	return int64(word>>1) ^ -int64(word&1)
 }
 
 // skip passes over a value of any schema.

@@ -100,7 +100,7 @@ func fixedStep(s step, ours, written *shape) (step, error) {
 	}
 	s.kind, s.size = stepFixed, int64(ours.size)
 	if ours.logical == "decimal" {
-		if s.kind = stepDecimal; ours.size != 16 {
+		if s.kind = stepDecimal; ours.size != decimalSize {
 			return s, fmt.Errorf("a decimal of %d bytes", ours.size)
 		}
 	}

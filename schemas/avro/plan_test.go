@@ -2,6 +2,7 @@ package avro
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math/big"
@@ -423,6 +424,30 @@ func TestRowsAllocateNothing(t *testing.T) {
 		})
 		if allocs != 0 {
 			t.Errorf("%v allocations for a record of %s", allocs, name)
+		}
+	}
+}
+
+// TestReadWideReadsAsOneByOne: integers of every length, also written with more bytes
+// than they need, before other bytes and at the end.
+func TestReadWideReadsAsOneByOne(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 100_000 {
+		data := binary.AppendVarint(nil, int64(rng.Uint64())>>rng.IntN(64))
+		if rng.IntN(4) == 0 && len(data) < 9 {
+			data[len(data)-1] |= 0x80
+			data = append(data, 0)
+		}
+		for range rng.IntN(9) {
+			data = append(data, byte(rng.Uint32()))
+		}
+		if rng.IntN(8) == 0 {
+			data = data[:rng.IntN(len(data))]
+		}
+		one, wide := coder{data: data, reading: true}, coder{data: data, reading: true}
+		want, got := one.readLong(), wide.readWide()
+		if got != want || one.at != wide.at || (one.err == nil) != (wide.err == nil) {
+			t.Fatalf("%x: %d up to %d (%v), want %d up to %d (%v)", data, got, wide.at, wide.err, want, one.at, one.err)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 // rowsAtOnce is how many rows are read before columns get them: a column that is
 // given some at a time is found and told what to do once for all of them, and
 // they still are in the cache of a core.
-const rowsAtOnce = 16
+const rowsAtOnce = 32
 
 // fieldRows are rows that were read and checked and are in no column yet.
 type fieldRows struct {

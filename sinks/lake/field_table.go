@@ -43,6 +43,7 @@ type fieldTable struct {
 	month   int   // column of the time that the table is partitioned by
 	fetched int   // column that freshness is measured from
 	values  []int // columns that are values
+	bounded []int // columns that do not hold everything
 	unknown func(table string, fields []string)
 	spare   chan *fieldBlock // emptied
 	pool    pagePool         // what the columns of all blocks are made of
@@ -66,6 +67,9 @@ func newFieldTable(name string, columns []fieldColumn, reader RowReader, month, 
 	for i := range columns {
 		if columns[i].value {
 			t.values = append(t.values, i)
+		}
+		if columns[i].least != columns[i].most {
+			t.bounded = append(t.bounded, i)
 		}
 	}
 	return t
@@ -148,9 +152,9 @@ func (t *fieldTable) fits() error {
 // check refuses a row that a column cannot hold exactly, or that the server would
 // refuse: what is known here costs no INSERT.
 func (t *fieldTable) check(row []schemas.Field) error {
-	for i := range t.columns {
+	for _, i := range t.bounded {
 		c := &t.columns[i]
-		if c.least == c.most || row[i].Null || row[i].Int >= c.least && row[i].Int <= c.most {
+		if row[i].Null || row[i].Int >= c.least && row[i].Int <= c.most {
 			continue
 		}
 		at := time.UnixMicro(row[i].Int)
