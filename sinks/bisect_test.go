@@ -48,7 +48,7 @@ func TestOneBadRecordIsFoundInTwentyWrites(t *testing.T) {
 			write := func() error {
 				c := claim(0, 0)
 				c.Metadata, c.Intend = metadata, intend
-				c.Reread = func(context.Context, int64, int64) ([]stream.Record, error) { return slices.Clone(b.Records), nil }
+				c.Reread = sinktest.Log(func() []stream.Record { return slices.Clone(b.Records) })
 				s, err := handler(store, p, prometheus.NewRegistry()).Open(t.Context(), c)
 				if err != nil {
 					return err
@@ -155,7 +155,7 @@ func TestChangedRangesAreQuarantined(t *testing.T) {
 		c := claim(0, tc.committed)
 		c.Metadata = intended(t, m, tc.fault)
 		c.TopicID[0] = tc.id
-		c.Reread = func(context.Context, int64, int64) ([]stream.Record, error) { return tc.now, nil }
+		c.Reread = sinktest.Log(func() []stream.Record { return tc.now })
 		_, err := handler(m, new(publisher), prometheus.NewRegistry()).Open(t.Context(), c)
 		var q *stream.QuarantineError
 		switch {

@@ -185,7 +185,7 @@ func (g gatherer) WriteGathered(ctx context.Context, intend stream.Intend) error
 	}
 	if err := g.drive(ctx, intend); err != nil {
 		if errors.As(err, new(*stream.QuarantineError)) {
-			g.records = nil // nobody comes back for it
+			g.records, g.picked = nil, nil // nobody comes back for it
 			g.gathered.drop()
 		}
 		return err
@@ -207,7 +207,7 @@ func (c *claim) restore(ctx context.Context) error {
 	rs := c.gathered.records(c.m.of)
 	if rs == nil {
 		var err error
-		if rs, err = c.reread(ctx, c.m.intent.First, c.m.intent.Last); err != nil {
+		if rs, err = c.reread.All(ctx, c.m.intent.First, c.m.intent.Last); err != nil {
 			return fmt.Errorf("reading the range %v again: %w", c.m.span(), err)
 		}
 		if len(rs) != c.m.intent.Records || Hash(rs) != c.gathered.hash.Sum64() {
@@ -216,6 +216,45 @@ func (c *claim) restore(ctx context.Context) error {
 	}
 	c.records = rs
 	c.gathered.pack.Reset()
+	return nil
+}
+
+// pick gets the records at hand whose letters wait. Those of a gathered range that
+// were not kept are read again with all others, of which nothing is kept: a whole
+// range of records takes as much memory as all that a process may hold.
+func (c *claim) pick(ctx context.Context) error {
+	if c.records != nil {
+		return nil
+	}
+	var lacking []int
+	for _, f := range c.m.pending {
+		if c.record(f.Index) == nil {
+			lacking = append(lacking, f.Index)
+		}
+	}
+	if len(lacking) == 0 {
+		return nil
+	}
+	picked := make(map[int]*stream.Record, len(lacking))
+	var one [1]stream.Record
+	hash, n := xxhash.New(), 0
+	err := c.reread(ctx, c.m.intent.First, c.m.intent.Last, func(r stream.Record) error {
+		one[0] = r
+		hashInto(hash, one[:])
+		n++
+		if len(lacking) > 0 && r.Offset == c.m.offsets[lacking[0]] {
+			r = r.Clone()
+			picked[lacking[0]], lacking = &r, lacking[1:]
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading the range %v again: %w", c.m.span(), err)
+	}
+	if n != c.m.intent.Records || hash.Sum64() != c.gathered.hash.Sum64() {
+		return c.restore(ctx) // which says what is different
+	}
+	c.picked = picked
 	return nil
 }
 

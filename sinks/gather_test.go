@@ -19,10 +19,10 @@ import (
 func gathering(t *testing.T, m *sinktest.Memory, p *publisher, log []stream.Record, rereads *int) stream.Gatherer {
 	t.Helper()
 	c := claim(0, 0)
-	c.Reread = func(context.Context, int64, int64) ([]stream.Record, error) {
+	c.Reread = sinktest.Log(func() []stream.Record {
 		*rereads++
-		return log, nil
-	}
+		return log
+	})
 	s, err := handler(sinktest.Gathering{Store: m}, p, prometheus.NewRegistry()).Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +94,42 @@ func TestGatheredRecordIsBuried(t *testing.T) {
 	slices.Sort(letters)
 	if !slices.Equal(letters, []string{sinktest.Unreadable, sinktest.Unwanted}) || rereads != 1 {
 		t.Errorf("the dead letters are %q, read again %d times; want both with their bytes, and once", letters, rereads)
+	}
+}
+
+// The records whose letters cannot be published yet are read again once, not with each
+// try.
+func TestLettersOfGatheredRecordsWaitForTheBroker(t *testing.T) {
+	m, p, rereads := sinktest.NewMemory(), &publisher{fails: 2}, 0
+	m.Names = true
+	b := batch(0, map[int64]string{2: sinktest.Unwanted, 5: sinktest.Unwanted}, 1, 2, 3, 4, 5, 6)
+	s := gathering(t, m, p, b.Records, &rereads)
+	s.Gather(t.Context(), b)
+	for try := 1; ; try++ {
+		err := s.WriteGathered(t.Context(), nil)
+		if err == nil {
+			break
+		}
+		if try > 2 {
+			t.Fatal(err)
+		}
+	}
+	want(t, m, 0, 1, 3, 4, 6)
+	if len(p.sent) != 2 || string(p.sent[0].Key) != "2" || string(p.sent[1].Key) != "5" || string(p.sent[1].Value) != sinktest.Unwanted || rereads != 1 {
+		t.Errorf("%d dead letters, %v, read again %d times; want those of 2 and 5, and once", len(p.sent), p.sent, rereads)
+	}
+}
+
+// Letters are never made of a log that holds other records than were gathered.
+func TestLettersAreNotMadeOfAnotherLog(t *testing.T) {
+	m, p, rereads := sinktest.NewMemory(), new(publisher), 0
+	m.Names = true
+	b := batch(0, map[int64]string{2: sinktest.Unwanted}, 1, 2, 3)
+	s := gathering(t, m, p, b.Records[1:], &rereads)
+	s.Gather(t.Context(), b)
+	var q *stream.QuarantineError
+	if err := s.WriteGathered(t.Context(), nil); !errors.As(err, &q) || q.First != 1 || len(p.sent) > 0 {
+		t.Errorf("%d dead letters, %v; want none, and a quarantine from 1 on", len(p.sent), err)
 	}
 }
 
@@ -181,7 +217,7 @@ func TestGatheredRecordsAreGone(t *testing.T) {
 // A range of a compacted topic may not be read again as it was: nothing is gathered.
 func TestNothingIsGatheredOfCompactedTopics(t *testing.T) {
 	c := claim(0, 0)
-	c.Reread = func(context.Context, int64, int64) ([]stream.Record, error) { return nil, nil }
+	c.Reread = sinktest.Log(func() []stream.Record { return nil })
 	h := handler(sinktest.Gathering{Store: sinktest.NewMemory()}, new(publisher), prometheus.NewRegistry())
 	h.Compacted = func(topic string) bool { return topic == c.Topic }
 	s, err := h.Open(t.Context(), c)

@@ -73,7 +73,9 @@ type claim struct {
 	records []stream.Record
 	// gathered are rows whose records have been let go of; nil: none ever.
 	gathered *gathered
-	reread   func(ctx context.Context, first, last int64) ([]stream.Record, error)
+	reread   stream.Reread
+	// picked are records of the range that were read again, by their index.
+	picked map[int]*stream.Record
 }
 
 // Write implements stream.RangeSink.
@@ -103,7 +105,7 @@ func (c *claim) Write(ctx context.Context, b stream.Batch, intend stream.Intend)
 // settled forgets the range in hand: everything up to last is durable.
 func (c *claim) settled(last int64) {
 	c.m.settled(last)
-	c.records = nil
+	c.records, c.picked = nil, nil
 }
 
 func (h *Handler) intends(topic string) bool { return !h.NoIntents && !h.Compacted(topic) }
@@ -222,12 +224,12 @@ const mostSaid = 5
 
 // bury publishes the dead letters that wait.
 func (c *claim) bury(ctx context.Context) error {
+	if err := c.pick(ctx); err != nil {
+		return err
+	}
 	letters := make([]stream.Record, 0, len(c.m.pending))
 	for i, f := range c.m.pending {
-		r, err := c.record(ctx, f.Index)
-		if err != nil {
-			return err
-		}
+		r := c.record(f.Index)
 		if i < mostSaid {
 			c.h.Log.WarnContext(ctx, "a record cannot become a row", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reason", f.Reason, "err", f.Err)
 		}
@@ -256,17 +258,16 @@ func (c *claim) bury(ctx context.Context) error {
 	return c.h.Failpoints.Hit(failpoint.LakeDeadLetter)
 }
 
-// record is one of the range in hand, by its index.
-func (c *claim) record(ctx context.Context, index int) (*stream.Record, error) {
-	if c.records == nil {
-		if r := c.gathered.record(c.m.of, index); r != nil {
-			return r, nil
-		}
-		if err := c.restore(ctx); err != nil {
-			return nil, err
-		}
+// record is one of the range in hand, by its index; of a gathered one it must be at
+// hand.
+func (c *claim) record(index int) *stream.Record {
+	if c.records != nil {
+		return &c.records[index]
 	}
-	return &c.records[index], nil
+	if r := c.gathered.record(c.m.of, index); r != nil {
+		return r
+	}
+	return c.picked[index]
 }
 
 // quarantine is the error of a partition that a person has to look at.

@@ -72,7 +72,7 @@ func (h *Handler) read(ctx context.Context, claimed stream.Claim) *Intent {
 
 // recover finishes the range of an open intent.
 func (c *claim) recover(ctx context.Context, claimed stream.Claim, intent *Intent, present *Offsets) error {
-	rs, err := claimed.Reread(ctx, intent.First, intent.Last)
+	rs, err := claimed.Reread.All(ctx, intent.First, intent.Last)
 	if err != nil {
 		return fmt.Errorf("reading the range %d-%d of the open intent again: %w", intent.First, intent.Last, err)
 	}

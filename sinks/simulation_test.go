@@ -154,15 +154,6 @@ func (s *simulation) commit(next int64, metadata string) {
 	s.committed, s.metadata = next, metadata
 }
 
-func (s *simulation) reread(_ context.Context, first, last int64) (rs []stream.Record, err error) {
-	for _, r := range s.records {
-		if r.Offset >= first && r.Offset <= last {
-			rs = append(rs, r)
-		}
-	}
-	return rs, nil
-}
-
 // arrive delivers writes that were on their way.
 func (s *simulation) arrive(all bool) {
 	for len(s.onTheWay) > 0 && (all || s.rng.IntN(3) == 0) {
@@ -215,15 +206,16 @@ func (s *simulation) life() {
 			return stream.Record{Topic: schemas.TopicDeadLetters, Key: fmt.Append(nil, in.Offset)}, nil
 		},
 	})
+	reread := sinktest.Log(func() []stream.Record { return s.records })
 	sink, err := h.Open(s.t.Context(), stream.Claim{
 		TopicPartition: stream.TopicPartition{Topic: topic}, Committed: s.committed, Metadata: s.metadata,
-		Reread: s.reread, Intend: o.intend,
+		Reread: reread, Intend: o.intend,
 	})
 	s.note("open: %v", err)
 	if err != nil {
 		return
 	}
-	rest, _ := s.reread(s.t.Context(), s.committed, 1<<40)
+	rest, _ := reread.All(s.t.Context(), s.committed, 1<<40)
 	for len(rest) > 0 {
 		s.arrive(false)
 		n := min(len(rest), 1+s.rng.IntN(s.most))

@@ -107,9 +107,7 @@ func (r *rebuilder) partition(ctx context.Context, handler *sinks.Handler, id st
 	}
 	from := max(c.First, last/rebuildWindow*rebuildWindow) // windows before are whole
 	claim, err := handler.Open(ctx, stream.Claim{TopicPartition: tp, TopicID: id, Committed: from,
-		Reread: func(ctx context.Context, first, last int64) ([]stream.Record, error) {
-			return r.log.Reread(ctx, tp, first, last)
-		}})
+		Reread: r.log.Reread(tp)})
 	if err != nil {
 		return err
 	}

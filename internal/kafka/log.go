@@ -113,16 +113,13 @@ func (l *Log) read(ctx context.Context, tp stream.TopicPartition, from, end int6
 	return nil
 }
 
-// Reread returns the committed records of [first,last] that the log still holds.
-func (l *Log) Reread(ctx context.Context, tp stream.TopicPartition, first, last int64) ([]stream.Record, error) {
-	_, end, err := l.Bounds(ctx, tp)
-	if err != nil {
-		return nil, err
+// Reread returns how the committed records of a partition are read again.
+func (l *Log) Reread(tp stream.TopicPartition) stream.Reread {
+	return func(ctx context.Context, first, last int64, each func(stream.Record) error) error {
+		_, end, err := l.Bounds(ctx, tp)
+		if err != nil {
+			return err
+		}
+		return l.read(ctx, tp, first, min(last+1, end), each)
 	}
-	var rs []stream.Record
-	err = l.read(ctx, tp, first, min(last+1, end), func(r stream.Record) error {
-		rs = append(rs, r)
-		return nil
-	})
-	return rs, err
 }

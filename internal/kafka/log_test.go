@@ -90,7 +90,7 @@ func testReadCommitted(t *testing.T, c *cluster) {
 	if got, next := read(t, l, topic, 2); !slices.Equal(got, []string{"c", "d"}) || next != 4 {
 		t.Errorf("from 2: read %q up to %d", got, next)
 	}
-	rs, err := l.Reread(t.Context(), stream.TopicPartition{Topic: topic}, 1, 2)
+	rs, err := l.Reread(stream.TopicPartition{Topic: topic}).All(t.Context(), 1, 2)
 	if err != nil || len(rs) != 2 || string(rs[0].Value) != "b" || string(rs[1].Value) != "c" {
 		t.Errorf("rereading [1,2]: %v, %v", rs, err)
 	}

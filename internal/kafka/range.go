@@ -127,7 +127,7 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 	s.work = func(ctx context.Context, a *assignment) {
 		flush := r.Topics[a.Topic].withDefaults()
 		w := &rangeWorker{
-			assignment: a, open: open, reread: log.Reread, flush: flush, committed: a.at.offset,
+			assignment: a, open: open, reread: log.Reread(a.TopicPartition), flush: flush, committed: a.at.offset,
 			interval: func() time.Duration {
 				return max(flush.Interval, seconds(float64(a.member.active(a.Topic, perSecond))/perSecond))
 			},

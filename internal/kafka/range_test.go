@@ -270,7 +270,7 @@ func testRangeClaim(t *testing.T, c *cluster) {
 			t.Errorf("claim %d is at %d with %q of topic %x, want 5 with %q of %x", i, claims[i].Committed, claims[i].Metadata, claims[i].TopicID, want, id)
 		}
 	}
-	again, err := claims[1].Reread(t.Context(), 7, 9)
+	again, err := claims[1].Reread.All(t.Context(), 7, 9)
 	if err != nil || len(again) != 3 || again[0].Offset != 7 || string(again[2].Value) != "9" {
 		t.Errorf("rereading [7,9]: %v, %v", again, err)
 	}

@@ -15,7 +15,7 @@ import (
 type rangeWorker struct {
 	*assignment
 	open     stream.OpenRange
-	reread   func(ctx context.Context, tp stream.TopicPartition, first, last int64) ([]stream.Record, error)
+	reread   stream.Reread
 	flush    Flush
 	interval func() time.Duration
 	commit   func(ctx context.Context, next int64, metadata string) error
@@ -147,9 +147,7 @@ func (w *rangeWorker) claim(ctx context.Context) stream.RangeSink {
 	claim := stream.Claim{
 		TopicPartition: w.TopicPartition, TopicID: w.at.id,
 		Committed: w.at.offset, Metadata: w.at.metadata,
-		Reread: func(ctx context.Context, first, last int64) ([]stream.Record, error) {
-			return w.reread(ctx, w.TopicPartition, first, last)
-		},
+		Reread: w.reread,
 	}
 	claim.Intend = func(ctx context.Context, first int64, metadata string) error {
 		if err := w.intend(ctx, math.MaxInt64, first, metadata); err != nil {

@@ -145,6 +145,20 @@ type Publisher interface {
 	Publish(ctx context.Context, rs ...Record) error
 }
 
+// Reread calls each with the committed records of [first,last], as far as the log
+// still holds them, in order. Each may keep a record; its error ends the reading and
+// is returned.
+type Reread func(ctx context.Context, first, last int64, each func(Record) error) error
+
+// All returns the records, which take what a range of them takes.
+func (r Reread) All(ctx context.Context, first, last int64) (all []Record, err error) {
+	err = r(ctx, first, last, func(one Record) error {
+		all = append(all, one)
+		return nil
+	})
+	return all, err
+}
+
 // Claim is one partition handed to a sink for the time of one assignment.
 type Claim struct {
 	TopicPartition
@@ -154,9 +168,7 @@ type Claim struct {
 	// empty).
 	Committed int64
 	Metadata  string
-	// Reread reads the committed records of [first,last] again, or what the
-	// log still holds of them.
-	Reread func(ctx context.Context, first, last int64) ([]Record, error)
+	Reread    Reread
 	// Intend is for what a predecessor left open; see Intend.
 	Intend Intend
 }

@@ -183,11 +183,11 @@ func TestGatheredRowsThatAreRefused(t *testing.T) {
 		letters, rereads := new(published), 0
 		claim := g.claim()
 		reread := claim.Reread
-		claim.Reread = func(ctx context.Context, first, last int64) ([]stream.Record, error) {
+		claim.Reread = func(ctx context.Context, first, last int64, each func(stream.Record) error) error {
 			if rereads++; rereads == 1 {
-				return nil, errors.New("the broker is away")
+				return errors.New("the broker is away")
 			}
-			return reread(ctx, first, last)
+			return reread(ctx, first, last, each)
 		}
 		s, err := sinks.NewHandler(handlerOptions(openSink(t, l), letters)).Open(t.Context(), claim)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 	"github.com/pricelake/pricelake/sinks"
+	"github.com/pricelake/pricelake/sinks/sinktest"
 )
 
 // group is what a consumer group remembers of one partition, and the log behind
@@ -52,14 +53,7 @@ func (g *group) claim() stream.Claim {
 	return stream.Claim{
 		TopicPartition: stream.TopicPartition{Topic: schemas.TopicPrices}, TopicID: topicID,
 		Committed: g.committed, Metadata: g.metadata,
-		Reread: func(_ context.Context, first, last int64) (rs []stream.Record, err error) {
-			for _, r := range g.records {
-				if r.Offset >= first && r.Offset <= last {
-					rs = append(rs, r)
-				}
-			}
-			return rs, nil
-		},
+		Reread: sinktest.Log(func() []stream.Record { return g.records }),
 		Intend: func(_ context.Context, first int64, metadata string) error {
 			g.mu.Lock()
 			defer g.mu.Unlock()
