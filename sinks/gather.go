@@ -220,8 +220,9 @@ func (c *claim) restore(ctx context.Context) error {
 }
 
 // pick gets the records at hand whose letters wait. Those of a gathered range that
-// were not kept are read again with all others, of which nothing is kept: a whole
-// range of records takes as much memory as all that a process may hold.
+// were not kept are read again with all others. Where letters are all that is left to
+// do, nothing of the others is kept, nor of their rows: a whole range of records takes
+// as much memory as all that a process may hold.
 func (c *claim) pick(ctx context.Context) error {
 	if c.records != nil {
 		return nil
@@ -235,6 +236,10 @@ func (c *claim) pick(ctx context.Context) error {
 	if len(lacking) == 0 {
 		return nil
 	}
+	if len(c.m.rest) > 0 {
+		return c.restore(ctx) // they are to be written yet
+	}
+	c.gathered.pack.Reset()
 	picked := make(map[int]*stream.Record, len(lacking))
 	var one [1]stream.Record
 	hash, n := xxhash.New(), 0
@@ -243,8 +248,8 @@ func (c *claim) pick(ctx context.Context) error {
 		hashInto(hash, one[:])
 		n++
 		if len(lacking) > 0 && r.Offset == c.m.offsets[lacking[0]] {
-			r = r.Clone()
-			picked[lacking[0]], lacking = &r, lacking[1:]
+			found := r.Clone()
+			picked[lacking[0]], lacking = &found, lacking[1:]
 		}
 		return nil
 	})

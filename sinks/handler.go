@@ -68,13 +68,14 @@ type claim struct {
 	m *machine
 	// recovering: the range in hand is that of a predecessor's intent.
 	recovering bool
-	// records are those of the range in hand. Nil: they were gathered, and have
-	// not been read again.
+	// records are those of the range in hand. Nil: they were gathered, and are not
+	// at hand.
 	records []stream.Record
 	// gathered are rows whose records have been let go of; nil: none ever.
 	gathered *gathered
 	reread   stream.Reread
-	// picked are records of the range that were read again, by their index.
+	// picked are the records whose letters wait, by their index, if they were read
+	// again for that.
 	picked map[int]*stream.Record
 }
 
@@ -255,6 +256,7 @@ func (c *claim) bury(ctx context.Context) error {
 	}
 	c.gathered.refused(c.m.pending)
 	c.m.buried()
+	c.picked = nil
 	return c.h.Failpoints.Hit(failpoint.LakeDeadLetter)
 }
 

@@ -168,7 +168,9 @@ type Claim struct {
 	// empty).
 	Committed int64
 	Metadata  string
-	Reread    Reread
+	// Reread reads the partition again. Nil only where no intent is open and nothing
+	// is gathered.
+	Reread Reread
 	// Intend is for what a predecessor left open; see Intend.
 	Intend Intend
 }

@@ -51,7 +51,8 @@ func NewRows[T any](topic string, client *Client) (*Rows[T], error) {
 func (r *Rows[T]) Width() int { return r.ours.width }
 
 // Read fills row, one element for each field of our schema in its order, from a
-// record in wire format. unknown names the fields of its writer that our schema
+// record in wire format. row is new or was filled by this Rows before: of each field
+// only the member that holds its value is set. unknown names the fields of its writer that our schema
 // does not have; it must not be changed. It does not allocate, but for the first
 // record of a schema and for those of schemas that differ in more than fields
 // left out, added or wider. Errors: ErrBadRecord; ErrUnreadable and ErrNoSchema, which
@@ -165,8 +166,9 @@ type preset struct {
 	value schemas.Field
 }
 
-// read fills row from body. It is the innermost of what is done with a price, so the
-// usual case of each value is read here, without a call.
+// read fills row from body. It is the innermost of what is done with a price, so
+// branches, lengths and bytes are read here without a call. Which member of a field
+// holds its value is the same in every plan, so the other one is never touched.
 func (p *plan) read(body []byte, row []schemas.Field) error {
 	row = row[:p.width]
 	for i := range p.preset {

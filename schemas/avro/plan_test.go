@@ -300,6 +300,7 @@ type readers struct {
 	ours  *shape
 	plan  *plan
 	codec func() *Codec[schemas.Price] // one that has met no writer
+	row   []schemas.Field              // what was read before is still in it
 }
 
 func newReaders(t testing.TB) *readers {
@@ -309,7 +310,7 @@ func newReaders(t testing.TB) *readers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &readers{ours: ours, plan: rows.ours, codec: func() *Codec[schemas.Price] {
+	return &readers{ours: ours, plan: rows.ours, row: make([]schemas.Field, rows.Width()), codec: func() *Codec[schemas.Price] {
 		return &Codec[schemas.Price]{subject: codec.subject, fields: codec.fields, reader: codec.reader, client: &Client{schemas: map[int]*cached{}}}
 	}}
 }
@@ -329,7 +330,7 @@ func (c *readers) compare(t testing.TB, seed uint64, flip []byte) {
 		body[(int(flip[i])<<8|int(flip[i+1]))%len(body)] ^= flip[i+2]
 	}
 	wire := append(appendHeader(nil, 9), body...)
-	row := make([]schemas.Field, rows.Width())
+	row := c.row
 	unknown, rowErr := rows.Read(t.Context(), wire, row)
 	var p schemas.Price
 	valueErr := codec.Decode(t.Context(), wire, &p)
