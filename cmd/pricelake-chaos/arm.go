@@ -18,6 +18,8 @@ import (
 type armory struct {
 	dir  string // of the logs in which processes note what they passed, one each
 	data string // has the folders of the processes
+	// least is how many processes are to end at a point before nobody waits for more.
+	least int
 
 	mu     sync.Mutex
 	orders map[string][]*order // by process
@@ -31,8 +33,8 @@ type order struct {
 	told  bool // to a process
 }
 
-func newArmory(logs, data string) *armory {
-	return &armory{dir: logs, data: data, orders: map[string][]*order{}, wiped: map[string]bool{}}
+func newArmory(logs, data string, least int) *armory {
+	return &armory{dir: logs, data: data, least: least, orders: map[string][]*order{}, wiped: map[string]bool{}}
 }
 
 // wipe has a deduplicator lose its disk before its next start.
@@ -99,39 +101,54 @@ func (a *armory) open(process string) (open []*order) {
 	return open
 }
 
-// waiting are the processes with orders for points at which none has ended yet.
+// waiting are the processes with orders that they have not obeyed, for points at which
+// too few have ended yet.
 func (a *armory) waiting() (processes []string, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	all, err := a.read()
+	behind, err := a.behind()
 	if err != nil {
 		return nil, err
 	}
 	for _, process := range slices.Sorted(maps.Keys(a.orders)) {
-		if slices.ContainsFunc(a.orders[process], func(o *order) bool { return all[o.point].Fired == 0 }) {
+		if slices.ContainsFunc(a.open(process), func(o *order) bool { return behind[o.point] }) {
 			processes = append(processes, process)
 		}
 	}
 	return processes, nil
 }
 
-// lacking are the points at which processes are to end and none has yet.
-func (a *armory) lacking() (points []failpoint.Point) {
+// lacking are the points at which processes are to end and too few have yet.
+func (a *armory) lacking() []failpoint.Point {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	all, err := a.read()
+	behind, err := a.behind()
 	if err != nil {
 		return nil // the table at the end will say so too
 	}
+	return slices.Sorted(maps.Keys(behind))
+}
+
+// behind has the points at which fewer than least processes have ended, and fewer
+// than were to. The caller holds the lock.
+func (a *armory) behind() (map[failpoint.Point]bool, error) {
+	all, err := a.read()
+	if err != nil {
+		return nil, err
+	}
+	ordered := map[failpoint.Point]int{}
 	for _, orders := range a.orders {
 		for _, o := range orders {
-			if all[o.point].Fired == 0 && !slices.Contains(points, o.point) {
-				points = append(points, o.point)
-			}
+			ordered[o.point]++
 		}
 	}
-	slices.Sort(points)
-	return points
+	behind := map[failpoint.Point]bool{}
+	for p, n := range ordered {
+		if all[p].Fired < min(n, a.least) {
+			behind[p] = true
+		}
+	}
+	return behind, nil
 }
 
 // log is where a process writes which failpoints it passed.

@@ -14,7 +14,7 @@ import (
 // A process is told to end at a point until it has, as often as was ordered, and
 // no other process instead of it.
 func TestArmory(t *testing.T) {
-	a := newArmory(t.TempDir(), t.TempDir())
+	a := newArmory(t.TempDir(), t.TempDir(), 1)
 	told := func(process string, want ...string) {
 		t.Helper()
 		got := a.env(process)
@@ -66,7 +66,18 @@ func TestArmory(t *testing.T) {
 	told("lake-1", "lake.insert=kill@3")
 	fires("lake-1", failpoint.LakeInsert)
 	told("lake-1")
-	if seen, err := a.read(); err != nil || seen[failpoint.LakeInsert] != (failpoint.Counts{Passed: 3, Fired: 3}) {
+	a.least = 5
+	wait("lake-2") // of four that were ordered three have ended, all that lake-1 was to
+	a.arm("lake-2", []string{"lake.insert"}, 1)
+	wait("lake-2")
+	if got := a.lacking(); !slices.Equal(got, []failpoint.Point{failpoint.LakeInsert}) {
+		t.Errorf("%v lack processes", got)
+	}
+	fires("lake-2", failpoint.LakeInsert)
+	wait("lake-2") // its other order is open, and five were to end
+	fires("lake-2", failpoint.LakeInsert)
+	wait()
+	if seen, err := a.read(); err != nil || seen[failpoint.LakeInsert] != (failpoint.Counts{Passed: 5, Fired: 5}) {
 		t.Errorf("read %v, %v", seen, err)
 	}
 }

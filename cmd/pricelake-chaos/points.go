@@ -68,17 +68,18 @@ func (o *options) leastHits() int {
 
 const (
 	// chances is how often processes that have not come to their failpoint get
-	// another chance after the last fault, chance how long each takes.
+	// another chance after the last fault, chance how long each takes. Where each
+	// point is to be hit a few times they have as many for each.
 	chances = 5
 	chance  = 6 * time.Second
 )
 
-// lastChances lets those failpoints have their turn at which no process has ended
-// yet. Some are passed only by who takes over, others only by who has to give
+// lastChances lets those failpoints have their turn at which too few processes have
+// ended yet. Some are passed only by who takes over, others only by who has to give
 // partitions up: those that are waited for are ended, and the others of their role
 // the next time, who then come back and want their share.
 func (t *rig) lastChances(ctx context.Context) error {
-	for round := range chances {
+	for round := range chances * max(t.o.leastHits(), 1) {
 		t.injector.provoke(ctx, t.armory.lacking())
 		limit, cancel := context.WithTimeout(ctx, chance)
 		var waiting []string
@@ -95,7 +96,7 @@ func (t *rig) lastChances(ctx context.Context) error {
 		if round%2 == 1 {
 			waiting = t.roles.peers(waiting)
 		}
-		t.screen.say("no process has come to some failpoints yet; ending %v", waiting)
+		t.screen.say("too few processes have come to %v yet; ending %v", t.armory.lacking(), waiting)
 		for _, name := range waiting {
 			t.injector.kill(ctx, t.injector.processes[name].Kill)
 		}

@@ -154,7 +154,7 @@ func (t *rig) start(ctx context.Context) (err error) {
 		}
 	}
 	t.screen.step("starting the roles")
-	t.armory = newArmory(filepath.Join(t.dir, "logs"), t.dir)
+	t.armory = newArmory(filepath.Join(t.dir, "logs"), t.dir, max(t.o.leastHits(), 1))
 	if t.roles, err = startRoles(ctx, t.o, t.servers, t.armory, t.kafka.Addr(), t.clickHouse.Addr()); err != nil {
 		return err
 	}
