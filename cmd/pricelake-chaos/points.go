@@ -93,8 +93,8 @@ func (t *rig) lastChances(ctx context.Context) error {
 			t.injector.wg.Wait()
 			return err
 		}
-		if round%2 == 1 {
-			waiting = t.roles.peers(waiting)
+		if peers := t.roles.peers(waiting); round%2 == 1 && len(peers) > 0 {
+			waiting = peers
 		}
 		t.screen.say("too few processes have come to %v yet; ending %v", t.armory.lacking(), waiting)
 		for _, name := range waiting {
