@@ -112,7 +112,7 @@ func (w *watcher) report(r *count.Report, o *options, processes map[string]*proc
 	defer w.mu.Unlock()
 	r.Add("O5", "committed offsets never go back", &w.backward, "%d places looked at %d times", len(w.offsets), w.samples)
 	var large count.Findings
-	most := proc.Usage{}
+	most, largest := proc.Usage{}, ""
 	for name, u := range w.peak {
 		if u.RSS > o.maxRSS<<20 {
 			large.Addf("%s held %d MiB", name, u.RSS>>20)
@@ -120,9 +120,12 @@ func (w *watcher) report(r *count.Report, o *options, processes map[string]*proc
 		if u.Files > maxFiles {
 			large.Addf("%s had %d files open", name, u.Files)
 		}
+		if u.RSS > most.RSS {
+			largest = name
+		}
 		most = proc.Usage{RSS: max(most.RSS, u.RSS), Files: max(most.Files, u.Files)}
 	}
-	r.Add("O7", "roles stay within bounds", &large, "at most %d MiB and %d files in one role", most.RSS>>20, most.Files)
+	r.Add("O7", "roles stay within bounds", &large, "at most %d MiB (%s) and %d files in one role", most.RSS>>20, largest, most.Files)
 	var ended count.Findings
 	starts := 0
 	for _, p := range processes {
