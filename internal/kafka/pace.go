@@ -1,6 +1,24 @@
 package kafka
 
-import "time"
+import (
+	"math"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// pace hands out the turns of a topic's writes that are not full: so many a second,
+// and as many at once after a rest. Partitions that all begin at the same moment would
+// else be written at the same moment, each in a block of its own. It may be used in
+// parallel.
+type pace struct{ limit *rate.Limiter }
+
+func newPace(perSecond float64) pace {
+	return pace{rate.NewLimiter(rate.Limit(perSecond), int(math.Ceil(perSecond)))}
+}
+
+// turn takes the next turn and says when it is.
+func (p pace) turn() time.Time { return time.Now().Add(p.limit.Reserve().Delay()) }
 
 // active counts the partitions of the topic that hold records, or were written
 // within as long as all of them take when every one of them is written in turn,

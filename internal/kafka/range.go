@@ -20,9 +20,9 @@ type Range struct {
 	// Topics says how each topic's ranges are cut.
 	Topics map[string]Flush
 	// MaxWritesPerSecond bounds the writes of this process per topic that are
-	// not full, over the time in which each of its partitions has its turn:
-	// Interval stretches with the number of partitions that have something to
-	// write. Quiet ones do not count. 0 means 4.
+	// not full; after a rest as many may come at once. Interval stretches with the
+	// number of partitions that have something to write, so that each has its turn.
+	// Quiet ones do not count. 0 means 4.
 	MaxWritesPerSecond float64
 	// BufferBytes bounds the memory of the records this process holds, those
 	// that wait, those being written, and what sinks gather of them, over all topics; a poll may exceed it
@@ -124,6 +124,10 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 	if r.BufferBytes > 0 {
 		s.budget = newBudget(int(r.BufferBytes))
 	}
+	paces := map[string]pace{}
+	for _, topic := range s.topics {
+		paces[topic] = newPace(perSecond)
+	}
 	s.work = func(ctx context.Context, a *assignment) {
 		flush := r.Topics[a.Topic].withDefaults()
 		w := &rangeWorker{
@@ -131,6 +135,7 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 			interval: func() time.Duration {
 				return max(flush.Interval, seconds(float64(a.member.active(a.Topic, perSecond))/perSecond))
 			},
+			pace:   paces[a.Topic].turn,
 			commit: a.commit, points: r.Config.Failpoints,
 		}
 		if r.Stopped != nil {

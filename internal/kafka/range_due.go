@@ -62,7 +62,7 @@ func (w *rangeWorker) next(p pending) (due, time.Time) {
 	case w.full(p):
 		return dueWrite, time.Time{}
 	case p.records > 0:
-		at := later(p.since.Add(w.flush.Linger), w.flushed.Add(w.interval()))
+		at := later(later(p.since.Add(w.flush.Linger), w.flushed.Add(w.interval())), w.turnAt)
 		if p.behind {
 			return dueWrite, later(at, p.since.Add(fillPatience))
 		}

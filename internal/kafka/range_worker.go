@@ -18,6 +18,7 @@ type rangeWorker struct {
 	reread   stream.Reread
 	flush    Flush
 	interval func() time.Duration
+	pace     func() time.Time // takes a turn of a write that is not full and says when it is; nil: at once
 	commit   func(ctx context.Context, next int64, metadata string) error
 	points   *failpoint.Set
 	// stopped is told when the partition is quarantined; nil: nobody.
@@ -28,6 +29,7 @@ type rangeWorker struct {
 	noted     string    // what the sink has committed beside committed
 	flushed   time.Time // when the last write that was not full, or the last idle commit, was
 	filled    time.Time // when the last full write was
+	turnAt    time.Time // when the next write that is not full has its turn, which was taken; zero: none was
 	canGather bool      // the sink is a stream.Gatherer
 	gathered  gathered  // what the sink took and has not written
 	plain     int       // how many ranges are not to be gathered
@@ -77,6 +79,11 @@ func (w *rangeWorker) turn(ctx context.Context, sink stream.RangeSink) bool {
 // writeDue writes the range that is due, and reports whether to go on.
 func (w *rangeWorker) writeDue(ctx context.Context, sink stream.RangeSink) bool {
 	full := w.full(w.pending())
+	if !full && w.pace != nil && w.turnAt.IsZero() {
+		if w.turnAt = w.pace(); time.Until(w.turnAt) > 0 {
+			return true
+		}
+	}
 	var c cut
 	if w.gathered.records > 0 {
 		c = w.cutGathered(ctx, sink.(stream.Gatherer))
@@ -95,7 +102,7 @@ func (w *rangeWorker) writeDue(ctx context.Context, sink stream.RangeSink) bool 
 	w.queue.release()
 	now := time.Now()
 	if w.filled = now; !full {
-		w.filled, w.flushed = time.Time{}, now
+		w.filled, w.flushed, w.turnAt = time.Time{}, now, time.Time{}
 	}
 	w.wrote.Store(now.UnixNano())
 	return true
