@@ -78,9 +78,14 @@ func (c *coder) readLong() int64 {
 	return 0
 }
 
+// mostInt is how many bytes an integer of 32 bits may be written with. One with more,
+// which a writer has filled up with zeros, is refused as other readers refuse it.
+const mostInt = binary.MaxVarintLen32
+
 func (c *coder) readInt() int32 {
+	from := c.at
 	v := c.readLong()
-	if v < math.MinInt32 || v > math.MaxInt32 {
+	if v < math.MinInt32 || v > math.MaxInt32 || c.at-from > mostInt && c.err == nil {
 		c.fail(errNotInt)
 		return 0
 	}

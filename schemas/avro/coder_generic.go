@@ -10,7 +10,7 @@ import (
 // enum writes or reads an enumeration whose symbols are numbered from 0 to last.
 func enum[E ~uint8](c *coder, v *E, last E) {
 	if c.reading {
-		n := c.readLong()
+		n := int64(c.readInt())
 		if n < 0 || n > int64(last) {
 			c.fail(errNotEnum)
 			n = 0

@@ -260,7 +260,7 @@ func (c *coder) number(s *step) int64 {
 
 // symbol reads the number of a symbol of an enumeration.
 func (c *coder) symbol(s *step) int64 {
-	n := c.readLong()
+	n := int64(c.readInt())
 	if n < 0 || n > s.last {
 		c.fail(errNotEnum)
 		return 0
