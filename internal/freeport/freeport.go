@@ -3,6 +3,7 @@
 package freeport
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -21,14 +22,19 @@ const (
 // tries is enough on a machine that has a free port at all.
 const tries = 1000
 
-// Find returns a port that nobody listens on at 127.0.0.1.
+// Find returns a port that nobody listens on at 127.0.0.1. Nobody else finds it as
+// long as this process lives.
 func Find() (port int, err error) {
 	for range tries {
 		port = lowest + rand.IntN(beyond-lowest)
 		var l net.Listener
-		if l, err = net.Listen("tcp", loopback(port)); err == nil {
-			return port, l.Close()
+		if l, err = net.Listen("tcp", loopback(port)); err != nil {
+			continue
 		}
+		if err = l.Close(); err != nil || claimed(port) {
+			return port, err
+		}
+		err = errors.New("others have found all that were tried")
 	}
 	return 0, fmt.Errorf("finding a free port: %w", err)
 }

@@ -28,3 +28,18 @@ func TestFoundPortsCanBeTaken(t *testing.T) {
 		}
 	}
 }
+
+// A port that was found is nobody else's while its server is away.
+func TestFoundPortIsNotFoundAgain(t *testing.T) {
+	found := map[int]bool{}
+	for range 500 {
+		port, err := Find()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found[port] {
+			t.Fatalf("%d was found twice", port)
+		}
+		found[port] = true
+	}
+}
