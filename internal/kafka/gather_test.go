@@ -113,17 +113,12 @@ func TestGatheredRangeComesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &gatherSink{testSink: testSink{fails: 3}}
 		w := gatherWorker(sink, Flush{Linger: 30 * time.Millisecond}, time.Second)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			w.run(w.ctx)
-		}()
+		stop := w.inBackground()
 		w.queue.push(records(0, 50), stream.TopicID{})
 		time.Sleep(31 * time.Millisecond)
 		w.queue.push(records(50, 50), stream.TopicID{})
 		time.Sleep(time.Minute)
-		close(w.stopping)
-		<-done
+		stop()
 		writes, commits := sink.seen()
 		for i, write := range writes {
 			_, writes[i], _ = strings.Cut(write, ":")
@@ -139,11 +134,7 @@ func TestGatheredRangeIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := new(gatherSink)
 		w := gatherWorker(sink, Flush{Linger: time.Hour}, time.Hour)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			w.run(w.ctx)
-		}()
+		stop := w.inBackground()
 		w.queue.push(records(0, 50), stream.TopicID{})
 		w.queue.push(marker(50), stream.TopicID{})
 		time.Sleep(time.Second)
@@ -151,8 +142,7 @@ func TestGatheredRangeIsLeft(t *testing.T) {
 		if n := len(sink.got); n != 50 {
 			t.Errorf("%d records were gathered, want 50", n)
 		}
-		close(w.stopping)
-		<-done
+		stop()
 		if writes, commits := sink.seen(); len(writes) > 0 || len(commits) > 0 {
 			t.Errorf("wrote %v, committed %v, want nothing", writes, commits)
 		}
@@ -168,11 +158,7 @@ func TestGatheredBytesCount(t *testing.T) {
 		w.member.budget.limit = 1 << 20
 		var paused, resumed int
 		w.queue.pause, w.queue.resume = func() { paused++ }, func() { resumed++ }
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			w.run(w.ctx)
-		}()
+		stop := w.inBackground()
 		const each = 1000
 		next := int64(0)
 		push := func() {
@@ -194,8 +180,7 @@ func TestGatheredBytesCount(t *testing.T) {
 		if held := w.member.budget.total(); held > 1<<20 {
 			t.Errorf("%d bytes are held", held)
 		}
-		close(w.stopping)
-		<-done
+		stop()
 	})
 }
 

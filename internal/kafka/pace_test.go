@@ -43,19 +43,14 @@ func TestRangesThatAreNotFullTakeTurns(t *testing.T) {
 		sink := &testSink{}
 		w := testWorker(sink, Flush{Rows: 100, Linger: 30 * time.Millisecond}, 100*time.Millisecond)
 		w.pace = p.turn
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			w.run(w.ctx)
-		}()
+		stop := w.inBackground()
 		w.queue.push(records(0, 1), stream.TopicID{})
 		time.Sleep(500 * time.Millisecond)
 		w.queue.push(records(1, 100), stream.TopicID{}) // full: 0-99 go at once, 100 has the turn
 		time.Sleep(2 * time.Second)
 		w.queue.push(records(101, 1), stream.TopicID{})
 		time.Sleep(time.Minute)
-		close(w.stopping)
-		<-done
+		stop()
 		writes, _ := sink.seen()
 		if want := []string{"500ms:0-99", "1s:100-100", "2.53s:101-101"}; !slices.Equal(writes, want) {
 			t.Errorf("wrote %v, want %v", writes, want)

@@ -94,6 +94,20 @@ func testWorker(s *testSink, flush Flush, interval time.Duration) *rangeWorker {
 	}
 }
 
+// inBackground runs the worker until stop, which takes its partition away and waits for
+// its end.
+func (w *rangeWorker) inBackground() (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.run(w.ctx)
+	}()
+	return func() {
+		close(w.stopping)
+		<-done
+	}
+}
+
 // records makes n records from offset first on.
 func records(first int64, n int) []*kgo.Record {
 	var rs []*kgo.Record
@@ -199,15 +213,10 @@ func TestIdleCommitStopsBeforeWhatHasCome(t *testing.T) {
 			}
 			return 0
 		}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			w.run(w.ctx)
-		}()
+		stop := w.inBackground()
 		w.queue.push(marker(0), stream.TopicID{})
 		time.Sleep(time.Minute)
-		close(w.stopping)
-		<-done
+		stop()
 		writes, commits := sink.seen()
 		if !slices.Equal(writes, []string{"1s:1-2"}) || !slices.Equal(commits, []int64{1, 3}) {
 			t.Errorf("wrote %v and committed %v, want the marker committed at once, and the records once they are written", writes, commits)
@@ -219,11 +228,7 @@ func TestRangeWorkerTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &testSink{fails: 5}
 		w := testWorker(sink, Flush{}, time.Second)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			w.run(w.ctx)
-		}()
+		stop := w.inBackground()
 		w.queue.push(records(0, 3), stream.TopicID{})
 		time.Sleep(50 * time.Millisecond)
 		if _, commits := sink.seen(); len(commits) > 0 {
@@ -238,8 +243,7 @@ func TestRangeWorkerTriesAgain(t *testing.T) {
 		w.queue.push(records(3, 1), stream.TopicID{})
 		time.Sleep(time.Minute)
 		stopped := time.Now()
-		close(w.stopping)
-		<-done
+		stop()
 		if took := time.Since(stopped); took > 0 {
 			t.Errorf("took %v to stop between two tries", took)
 		}
