@@ -20,6 +20,10 @@ const (
 	// a registry of several servers may learn of a schema a moment late, and who
 	// writes ids at random must not hold a partition up with each of them.
 	graceEvery = 10 * time.Second
+	// graceAgain is after how long an id that had its second chance in vain has
+	// another: somebody who writes it all the time must not hold a partition up
+	// every graceEvery.
+	graceAgain = 10 * time.Minute
 )
 
 // graces are the pauses of a second chance.
@@ -35,6 +39,7 @@ type missing struct {
 type absence struct {
 	since time.Time
 	err   error
+	grace time.Time // its last second chance
 }
 
 // get returns the error of an id that was missing a moment ago, nil if it is to be
@@ -55,18 +60,23 @@ func (m *missing) put(id int, err error) error {
 	if m.ids == nil || len(m.ids) >= maxSchemas {
 		m.ids = map[int]absence{}
 	}
-	m.ids[id] = absence{time.Now(), err}
+	m.ids[id] = absence{since: time.Now(), err: err, grace: m.ids[id].grace}
 	return err
 }
 
-// chances are the pauses after which to ask again.
-func (m *missing) chances() []time.Duration {
+// chances are the pauses after which to ask for an id again.
+func (m *missing) chances(id int) []time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.grace.IsZero() && time.Since(m.grace) < graceEvery {
+	a := m.ids[id]
+	if time.Since(m.grace) < graceEvery || time.Since(a.grace) < graceAgain {
 		return nil
 	}
 	m.grace = time.Now()
+	if a.grace = m.grace; m.ids == nil {
+		m.ids = map[int]absence{}
+	}
+	m.ids[id] = a
 	return graces()
 }
 
@@ -83,7 +93,7 @@ func (c *Client) writerSchema(ctx context.Context, id int, ours Subject) (string
 	if !errors.Is(err, ErrNotFound) {
 		return text, err
 	}
-	for _, pause := range c.missing.chances() {
+	for _, pause := range c.missing.chances(id) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
@@ -71,7 +72,23 @@ func TestSchemasThatDoNotExist(t *testing.T) {
 	if one, _ := decode(78); !errors.Is(one, ErrNoSchema) || asked.Load() != int64(1+len(graces())) {
 		t.Errorf("an id that nobody has, after %d questions: %v", asked.Load(), one)
 	}
-	client.missing.ids[77] = absence{client.missing.ids[77].since.Add(-2 * missingFor), ErrNoSchema}
+	later := func(d time.Duration) {
+		client.missing.grace = client.missing.grace.Add(-d)
+		for id, a := range client.missing.ids {
+			client.missing.ids[id] = absence{a.since.Add(-d), a.err, a.grace.Add(-d)}
+		}
+	}
+	for _, c := range []struct {
+		after     time.Duration
+		questions int
+	}{{2 * graceEvery, 1}, {2 * graceEvery, 1}, {graceAgain, 1 + len(graces())}} {
+		later(c.after)
+		asked.Store(0)
+		if one, _ := decode(78); !errors.Is(one, ErrNoSchema) || asked.Load() != int64(c.questions) {
+			t.Errorf("an id that nobody has, %v later, after %d questions of %d: %v", c.after, asked.Load(), c.questions, one)
+		}
+	}
+	later(2 * missingFor)
 	registry.SeedSchema(subject.Name, 2, 77, sr.Schema{Schema: otherVersion(t, "never rounded", "not rounded")})
 	if one, other := decode(77); !errors.Is(one, ErrBadRecord) || !errors.Is(other, ErrBadRecord) {
 		t.Errorf("an id that came late: %v, %v; want that its empty record cannot be read", one, other)
