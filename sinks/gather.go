@@ -19,16 +19,18 @@ type gathered struct {
 	pack    Pack
 	offsets []int64
 	hash    *xxhash.Digest
-	// bad are the records that will never be rows, by their index of the range,
-	// which letters have copies of, of so many bytes.
+	// bad are the records that will never be rows, in order of their index of the
+	// range, by which letters has copies of them, of so many bytes.
 	bad       []Refusal
-	letters   []stream.Record
+	letters   map[int]stream.Record
 	ofLetters int
-	// kept are all records of the range, if they may be asked for; empty: they
-	// can only be read again. They are kept for so many ranges more.
-	kept  kept
-	keep  int
-	spare *sync.Pool // of *[]int64: a backlog's offsets are not kept for the next one
+	// kept are the records of the range from one on that may be asked for; the
+	// others can only be read again. They are kept for so many ranges more.
+	keeps    bool
+	kept     kept
+	keptFrom int
+	keep     int
+	spare    *sync.Pool // of *[]int64: a backlog's offsets are not kept for the next one
 }
 
 // refusalBytes is about what a Refusal takes with its error.
@@ -46,7 +48,7 @@ func (g *gathered) refused(rs []Refusal) {
 		return
 	}
 	for _, f := range rs {
-		if _, named := g.letter(f.Index); !named {
+		if _, named := g.letters[f.Index]; !named {
 			g.keep = keptRanges + 1
 		}
 	}
@@ -60,18 +62,19 @@ func (g *gathered) settled() {
 
 // add takes the first of some records and returns how many.
 func (g *gathered) add(ctx context.Context, rs []stream.Record) int {
-	keeps := g.kept.n > 0 || len(g.offsets) == 0 && g.keep > 0
+	if len(g.offsets) == 0 {
+		g.keeps = g.keep > 0
+	}
 	taken, bad := g.pack.Add(ctx, rs)
-	if keeps {
+	if g.keeps {
 		for i := range rs[:taken] {
 			g.kept.add(&rs[i])
 		}
 	}
 	for _, f := range bad {
-		r := rs[f.Index].Clone()
+		r := &rs[f.Index]
 		f.Index += len(g.offsets)
-		g.bad, g.letters = append(g.bad, f), append(g.letters, r)
-		g.ofLetters += r.Size() + refusalBytes
+		g.bury(f, r)
 	}
 	hashInto(g.hash, rs[:taken])
 	if g.offsets == nil {
@@ -81,6 +84,40 @@ func (g *gathered) add(ctx context.Context, rs []stream.Record) int {
 		g.offsets = append(g.offsets, rs[i].Offset)
 	}
 	return taken
+}
+
+// ask lets go of the records that are kept but those whose rows the store would
+// refuse: of the others no copies are needed, and a block may be as large as one
+// without bad rows.
+func (g *gathered) ask(ctx context.Context, of Partition, epoch uint32) {
+	store, ok := g.pack.(Asking)
+	if !ok || g.kept.n == 0 {
+		return
+	}
+	b := Block{Range: Range{Partition: of, First: g.offsets[0], Last: g.offsets[len(g.offsets)-1]}, Epoch: epoch, Offsets: g.offsets}
+	bad, ok := store.Ask(ctx, b)
+	for _, f := range bad {
+		g.bury(f, g.record(of, f.Index))
+		g.keep = keptRanges + 1
+	}
+	slices.SortFunc(g.bad, func(a, b Refusal) int { return cmp.Compare(a.Index, b.Index) })
+	if ok {
+		g.kept.drop()
+		g.keptFrom = len(g.offsets)
+	}
+}
+
+// bury notes that a record will never be a row; it is nil if it is not at hand.
+func (g *gathered) bury(f Refusal, r *stream.Record) {
+	g.bad = append(g.bad, f)
+	if r == nil {
+		return
+	}
+	if g.letters == nil {
+		g.letters = map[int]stream.Record{}
+	}
+	g.letters[f.Index] = r.Clone()
+	g.ofLetters += r.Size() + refusalBytes
 }
 
 // room is memory for offsets.
@@ -99,27 +136,22 @@ func (g *gathered) bytes() int {
 	return g.pack.Bytes() + 8*cap(g.offsets) + g.ofLetters + g.kept.bytes
 }
 
-// letter finds a record, by its index of the range, among the letters.
-func (g *gathered) letter(index int) (at int, found bool) {
-	return slices.BinarySearchFunc(g.bad, index, func(f Refusal, index int) int { return cmp.Compare(f.Index, index) })
-}
-
 // record is the copy of a record, by its index of the range; nil if there is none.
 func (g *gathered) record(of Partition, index int) *stream.Record {
-	if at, found := g.letter(index); found {
-		return &g.letters[at]
+	if r, found := g.letters[index]; found {
+		return &r
 	}
-	if g.kept.n == 0 {
+	if index -= g.keptFrom; index < 0 || index >= g.kept.n {
 		return nil
 	}
-	r := stream.Record{Topic: of.Topic, TopicID: of.TopicID, Partition: of.Number, Offset: g.offsets[index]}
+	r := stream.Record{Topic: of.Topic, TopicID: of.TopicID, Partition: of.Number, Offset: g.offsets[g.keptFrom+index]}
 	g.kept.record(index, &r)
 	return &r
 }
 
 // records are those of the range, if they were kept. They share memory with g.
 func (g *gathered) records(of Partition) []stream.Record {
-	if g.kept.n == 0 {
+	if g.kept.n == 0 || g.kept.n < len(g.offsets) {
 		return nil
 	}
 	rs := make([]stream.Record, g.kept.n)
@@ -138,6 +170,7 @@ func (g *gathered) drop() {
 	g.hash.Reset()
 	g.bad, g.letters, g.ofLetters = nil, nil, 0
 	g.kept.drop()
+	g.keptFrom = 0
 	if g.offsets != nil {
 		offsets := g.offsets
 		g.spare.Put(&offsets)
@@ -168,6 +201,7 @@ func (c *claim) gathering() stream.RangeSink {
 func (g gatherer) Gather(ctx context.Context, b stream.Batch) (taken, bytes int) {
 	if g.m.phase == idle && g.m.done.Empty() {
 		taken = g.gathered.add(ctx, b.Records)
+		g.gathered.ask(ctx, g.m.of, g.m.epoch)
 	}
 	return taken, g.gathered.bytes()
 }

@@ -142,6 +142,60 @@ func TestLettersAreNotMadeOfAnotherLog(t *testing.T) {
 	}
 }
 
+// Where a store can be asked beforehand which rows it will refuse, copies of no other
+// records are kept for long, and none is read again: neither for letters that were
+// named by it nor for those of its last word.
+func TestStoreIsAskedAboutGatheredRecords(t *testing.T) {
+	m, p, rereads := sinktest.NewMemory(), new(publisher), 0
+	m.Names = true
+	values := map[int64]string{}
+	for _, at := range []int64{3, 14, 15, 20, 29} {
+		values[at] = sinktest.Unwanted
+	}
+	values[13], values[28] = sinktest.Unreadable, sinktest.Unreadable
+	var log []stream.Record
+	for at := range int64(30) {
+		log = append(log, batch(0, values, at+1).Records...)
+	}
+	c := claim(0, 0)
+	c.Reread = sinktest.Log(func() []stream.Record { rereads++; return log[:10] })
+	sink, err := handler(sinktest.Asking{Store: m, Every: 4}, p, prometheus.NewRegistry()).Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sink.(stream.Gatherer)
+	for rs := range slices.Chunk(log, 10) {
+		for one := range slices.Chunk(rs, 2) {
+			b := batch(0, nil)
+			for i := range one {
+				b.Records = append(b.Records, one[i].Clone())
+			}
+			s.Gather(t.Context(), b)
+			for i := range b.Records {
+				clear(b.Records[i].Value)
+			}
+		}
+		if err := s.WriteGathered(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var letters []string
+	for i := range p.sent {
+		letters = append(letters, string(p.sent[i].Key)+" "+string(p.sent[i].Value))
+	}
+	slices.Sort(letters)
+	if got := strings.Join(letters, ", "); got != "13 unreadable, 14 unwanted, 15 unwanted, 20 unwanted, 28 unreadable, 29 unwanted, 3 unwanted" || rereads != 1 {
+		t.Errorf("the dead letters are %s, read again %d times; want them with their bytes, and once for the first", got, rereads)
+	}
+	var good []int64
+	for at := range int64(30) {
+		if values[at+1] == "" {
+			good = append(good, at+1)
+		}
+	}
+	want(t, m, 0, good...)
+}
+
 // Records that cannot be read end no range: they are buried with their own bytes,
 // which nobody reads again, whatever comes of the write.
 func TestGatheredRecordsThatCannotBeRead(t *testing.T) {

@@ -37,7 +37,9 @@ func (p *publisher) Publish(_ context.Context, rs ...stream.Record) error {
 		p.fails--
 		return errors.New("broker is away")
 	}
-	p.sent = append(p.sent, rs...)
+	for i := range rs {
+		p.sent = append(p.sent, rs[i].Clone()) // whose memory is used again
+	}
 	return nil
 }
 

@@ -38,6 +38,8 @@ type simulation struct {
 	frozen, forgets bool
 	// gathers: ranges are handed over bit by bit where the sink takes them so.
 	gathers bool
+	// asks: the store is asked beforehand about rows that are gathered.
+	asks bool
 	// most is how many records a range has at most.
 	most int
 
@@ -168,6 +170,9 @@ func (s *simulation) arrive(all bool) {
 
 // store is what an owner has for a store.
 func (s *simulation) store(o *owner) sinks.Store {
+	if s.asks {
+		return sinktest.Asking{Store: o, Every: 2}
+	}
 	if s.gathers {
 		return sinktest.Gathering{Store: o}
 	}
@@ -247,6 +252,9 @@ func simulate(t *testing.T, seed uint64, gathers bool) *simulation {
 	}
 	s.m.Parts = seed%8 < 4
 	s.m.Names = seed/12%3 == 2
+	// Who may ask is told of every row: a search would cut a block otherwise than one
+	// who could ask before it.
+	s.asks = gathers && s.m.Names && seed/36%2 == 1
 	n := 30
 	s.most = 12
 	if seed%50 > 47 { // many are refused of a range

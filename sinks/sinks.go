@@ -145,6 +145,17 @@ type Pack interface {
 	Reset()
 }
 
+// Asking is a Pack whose store can tell beforehand which rows it would refuse.
+type Asking interface {
+	Pack
+	// Ask takes out the rows that the store would refuse, and names their records,
+	// by their index in the block of all that were added (which has Offsets); those
+	// that were named before are not named again. It may be called after each Add,
+	// and does it when it is worth it: ok says that it did. Rows that are refused
+	// for another reason Write names.
+	Ask(ctx context.Context, b Block) (bad []Refusal, ok bool)
+}
+
 // Decoder reads the value of a record into a zero T. It is called in parallel.
 // Bytes that can never be read are an error made by Refuse; any other error (a
 // registry that does not answer) means try again. What v points to may share

@@ -7,11 +7,12 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// rowsAt returns the places of the rows of offsets, which are in order.
-func (b *fieldBlock) rowsAt(offsets []int64) []int {
+// rowsAt returns the places of the rows of offsets, which are in order. They are not
+// among the first from rows.
+func (b *fieldBlock) rowsAt(from int, offsets []int64) []int {
 	at := make([]int, 0, len(offsets))
 	sorted := offsets
-	for row := 0; row < b.rows && len(sorted) > 0; row++ {
+	for row := from; row < b.rows && len(sorted) > 0; row++ {
 		if b.offset(row) == sorted[0] {
 			at, sorted = append(at, row), sorted[1:]
 		}
@@ -20,7 +21,7 @@ func (b *fieldBlock) rowsAt(offsets []int64) []int {
 		return at
 	}
 	at = at[:0] // rows were taken out before: what is left is in no order
-	for row := range b.rows {
+	for row := from; row < b.rows; row++ {
 		if _, wanted := slices.BinarySearch(offsets, b.offset(row)); wanted {
 			at = append(at, row)
 		}
@@ -56,18 +57,34 @@ func (d *nameData) drop(rows []int) { d.rows.dropRows(rows, codeWidth) }
 // drop moves the last texts into the places of those that go, as the other columns
 // do: all that lies between them moves too.
 func (d *textData) drop(rows []int) {
-	var all proto.Buffer
-	d.EncodeColumn(&all)
-	texts := splitTexts(all.Buf)
+	if len(rows) == 0 {
+		return
+	}
+	first := rows[0]
+	moving := d.bytesFrom(first)
+	texts := splitTexts(moving)
 	for _, row := range slices.Backward(rows) {
 		last := len(texts) - 1
-		texts[row] = texts[last]
+		texts[row-first] = texts[last]
 		texts = texts[:last]
 	}
-	d.Reset()
+	d.truncate(d.len() - len(moving))
+	d.rows = first
 	for _, text := range texts {
 		d.put(text)
 	}
+}
+
+// bytesFrom is a copy of the column from a row on.
+func (d *textData) bytesFrom(row int) []byte {
+	var all proto.Buffer
+	d.EncodeColumn(&all)
+	rest := all.Buf
+	for range row {
+		n, width := binary.Uvarint(rest)
+		rest = rest[width+int(n):]
+	}
+	return rest
 }
 
 // splitTexts takes the bytes of a column of texts apart.

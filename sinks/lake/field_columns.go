@@ -20,6 +20,30 @@ type fieldData interface {
 	drop(rows []int)
 	// size is the memory that the values take.
 	size() int
+	rowsFrom
+}
+
+// rowsFrom is a column whose first rows may be left out: eachFrom is each of the
+// others.
+type rowsFrom interface {
+	data
+	eachFrom(row int, emit func([]byte) error) error
+}
+
+// tail is the rows of a column from one on, as a column.
+type tail struct {
+	rowsFrom
+	from int
+}
+
+func (d tail) Rows() int                          { return d.rowsFrom.Rows() - d.from }
+func (d tail) each(emit func([]byte) error) error { return d.eachFrom(d.from, emit) }
+func (d tail) EncodeColumn(b *proto.Buffer)       { encodePieces(d, b) }
+func (d tail) WriteColumn(w *proto.Writer)        { w.ChainBuffer(d.EncodeColumn) }
+func (d tail) EncodeState(b *proto.Buffer) {
+	if s, ok := d.rowsFrom.(proto.StateEncoder); ok {
+		s.EncodeState(b)
+	}
 }
 
 // pieces are the bytes of a column's values, in their order, without a copy. A piece
@@ -72,6 +96,10 @@ func (d *fixedData) int(row int) int64 {
 	return int64(binary.LittleEndian.Uint64(d.row(row, 8)))
 }
 
+func (d *fixedData) eachFrom(row int, emit func([]byte) error) error {
+	return d.pages.eachFrom(row*d.width, emit)
+}
+
 func (d *fixedData) Rows() int                    { return d.len() / d.width }
 func (d *fixedData) Reset()                       { d.reset() }
 func (d *fixedData) Type() proto.ColumnType       { return proto.ColumnTypeNone }
@@ -107,15 +135,16 @@ func (d *nullData) add(fields []schemas.Field, stride int) {
 	d.fixedData.add(fields, stride)
 }
 
-func (d *nullData) size() int                    { return d.mask.size() + d.fixedData.size() }
-func (d *nullData) Reset()                       { d.mask.reset(); d.fixedData.Reset() }
-func (d *nullData) EncodeColumn(b *proto.Buffer) { encodePieces(d, b) }
-func (d *nullData) WriteColumn(w *proto.Writer)  { w.ChainBuffer(d.EncodeColumn) }
-func (d *nullData) each(emit func([]byte) error) error {
-	if err := d.mask.each(emit); err != nil {
+func (d *nullData) size() int                          { return d.mask.size() + d.fixedData.size() }
+func (d *nullData) Reset()                             { d.mask.reset(); d.fixedData.Reset() }
+func (d *nullData) EncodeColumn(b *proto.Buffer)       { encodePieces(d, b) }
+func (d *nullData) WriteColumn(w *proto.Writer)        { w.ChainBuffer(d.EncodeColumn) }
+func (d *nullData) each(emit func([]byte) error) error { return d.eachFrom(0, emit) }
+func (d *nullData) eachFrom(row int, emit func([]byte) error) error {
+	if err := d.mask.eachFrom(row, emit); err != nil {
 		return err
 	}
-	return d.fixedData.each(emit)
+	return d.fixedData.eachFrom(row, emit)
 }
 
 // textData is texts, each after its length.
@@ -137,6 +166,10 @@ func (d *textData) put(text []byte) {
 	d.append(length[:binary.PutUvarint(length[:], uint64(len(text)))])
 	d.append(text)
 	d.rows++
+}
+
+func (d *textData) eachFrom(row int, emit func([]byte) error) error {
+	return emit(d.bytesFrom(row))
 }
 
 func (d *textData) Rows() int                    { return d.rows }
@@ -162,13 +195,14 @@ func (d *constData) set(value []byte, rows int) {
 	}
 }
 
-func (d *constData) Rows() int                    { return d.rows }
-func (d *constData) Reset()                       { d.rows = 0 }
-func (d *constData) Type() proto.ColumnType       { return proto.ColumnTypeNone }
-func (d *constData) EncodeColumn(b *proto.Buffer) { encodePieces(d, b) }
-func (d *constData) WriteColumn(w *proto.Writer)  { w.ChainBuffer(d.EncodeColumn) }
-func (d *constData) each(emit func([]byte) error) error {
-	for left := d.rows; left > 0; left -= pageRows {
+func (d *constData) Rows() int                          { return d.rows }
+func (d *constData) Reset()                             { d.rows = 0 }
+func (d *constData) Type() proto.ColumnType             { return proto.ColumnTypeNone }
+func (d *constData) EncodeColumn(b *proto.Buffer)       { encodePieces(d, b) }
+func (d *constData) WriteColumn(w *proto.Writer)        { w.ChainBuffer(d.EncodeColumn) }
+func (d *constData) each(emit func([]byte) error) error { return d.eachFrom(0, emit) }
+func (d *constData) eachFrom(row int, emit func([]byte) error) error {
+	for left := d.rows - row; left > 0; left -= pageRows {
 		if err := emit(d.page[:min(left, pageRows)*len(d.value)]); err != nil {
 			return err
 		}

@@ -119,7 +119,8 @@ const (
 	widthUint32   = int64(2) // "
 )
 
-func (d *nameData) each(emit func([]byte) error) error {
+func (d *nameData) each(emit func([]byte) error) error { return d.eachFrom(0, emit) }
+func (d *nameData) eachFrom(row int, emit func([]byte) error) error {
 	width := widthUint32
 	switch n := d.keys.rows; {
 	case n <= math.MaxUint8:
@@ -136,20 +137,20 @@ func (d *nameData) each(emit func([]byte) error) error {
 	if err := d.keys.each(emit); err != nil {
 		return err
 	}
-	if err := emit(binary.LittleEndian.AppendUint64(head[:0], uint64(d.Rows()))); err != nil {
+	if err := emit(binary.LittleEndian.AppendUint64(head[:0], uint64(d.Rows()-row))); err != nil {
 		return err
 	}
-	return d.eachCode(width, emit)
+	return d.eachCode(row, width, emit)
 }
 
-// eachCode emits the numbers in a width that holds them all.
-func (d *nameData) eachCode(width int64, emit func([]byte) error) error {
+// eachCode emits the numbers of the rows from one on in a width that holds them all.
+func (d *nameData) eachCode(row int, width int64, emit func([]byte) error) error {
 	if width == widthUint32 {
-		return d.rows.each(emit)
+		return d.rows.eachFrom(row*codeWidth, emit)
 	}
 	to := d.rows.pool.take()
 	defer d.rows.pool.give(to)
-	return d.rows.each(func(codes []byte) error {
+	return d.rows.eachFrom(row*codeWidth, func(codes []byte) error {
 		if width == widthUint8 {
 			return emit(narrow8(to, codes))
 		}

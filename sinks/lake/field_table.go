@@ -86,6 +86,10 @@ type fieldBlock struct {
 	offsets  *fixedData
 	// The rest of the lineage is the same in all rows.
 	inserted, topicID, partition, epoch constData
+	// asked is how many of the rows the server was asked about, and about which
+	// rules, before they are sent.
+	asked int
+	about []rule
 }
 
 func (t *fieldTable) take() *fieldBlock {
@@ -107,7 +111,7 @@ func (t *fieldTable) free(b *fieldBlock) {
 	}
 	b.recorded.Reset()
 	b.offsets.Reset()
-	b.rows = 0
+	b.rows, b.asked, b.about = 0, 0, nil
 	if b.bytes() > mostSpare {
 		return
 	}

@@ -20,9 +20,10 @@ func (s *Sink) Gather(p sinks.Partition) sinks.Pack {
 
 // pack is rows of one partition of a topic that are gathered into columns.
 type pack struct {
-	sink *Sink
-	fill *fieldFill
-	rows int // that were added
+	sink  *Sink
+	fill  *fieldFill
+	rows  int // that were added and not taken out by Ask
+	asked int // when the server was asked last
 }
 
 // Add implements sinks.Pack. A record that cannot be read now is left to Sink.Write,
@@ -55,6 +56,30 @@ func (p *pack) Bytes() int {
 	return n
 }
 
+// askEvery is how many rows are added before the server is asked about them.
+const askEvery = 16 << 10
+
+// Ask implements sinks.Asking.
+func (p *pack) Ask(ctx context.Context, b sinks.Block) (bad []sinks.Refusal, ok bool) {
+	if p.rows-p.asked < askEvery {
+		return nil, false
+	}
+	parts := p.fill.parts(p.origin(b))
+	ok = len(parts) > 0
+	for i := range parts {
+		parts[i].table = p.sink.into(parts[i].table)
+		named, asked := p.sink.ask(ctx, b, &parts[i])
+		bad, ok = merged(bad, named), ok && asked
+	}
+	p.rows -= len(bad)
+	p.asked = p.rows
+	return bad, ok
+}
+
+func (p *pack) origin(b sinks.Block) origin {
+	return origin{topicID: b.TopicID, partition: b.Number, epoch: b.Epoch, insertedAt: p.sink.now()}
+}
+
 // Write implements sinks.Pack. The columns stay until Reset: what becomes of a
 // block whose outcome is unknown is decided by whoever calls.
 func (p *pack) Write(ctx context.Context, b sinks.Block, bad []sinks.Refusal) error {
@@ -63,7 +88,7 @@ func (p *pack) Write(ctx context.Context, b sinks.Block, bad []sinks.Refusal) er
 		return err
 	}
 	defer done()
-	parts := p.fill.parts(origin{topicID: b.TopicID, partition: b.Number, epoch: b.Epoch, insertedAt: p.sink.now()})
+	parts := p.fill.parts(p.origin(b))
 	for i := range parts {
 		parts[i].free = func() {}
 	}
@@ -82,5 +107,5 @@ func (p *pack) Whole() bool {
 // Reset implements sinks.Pack.
 func (p *pack) Reset() {
 	p.fill.reset()
-	p.rows = 0
+	p.rows, p.asked = 0, 0
 }

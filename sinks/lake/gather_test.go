@@ -152,11 +152,17 @@ func TestConformanceGathered(t *testing.T) {
 // gatherLog hands all records of a log to a claim, in two bits.
 func gatherLog(t *testing.T, sink stream.RangeSink, b stream.Batch) stream.Gatherer {
 	t.Helper()
+	return gatherBits(t, sink, b, (len(b.Records)+1)/2)
+}
+
+// gatherBits hands all records of a log to a claim, some at a time.
+func gatherBits(t *testing.T, sink stream.RangeSink, b stream.Batch, some int) stream.Gatherer {
+	t.Helper()
 	g, ok := sink.(stream.Gatherer)
 	if !ok {
 		t.Fatalf("%T does not gather", sink)
 	}
-	for bits := range slices.Chunk(b.Records, (len(b.Records)+1)/2) {
+	for bits := range slices.Chunk(b.Records, some) {
 		b.Records = onceRead(bits)
 		n, held := g.Gather(t.Context(), b)
 		if n != len(bits) || held == 0 {

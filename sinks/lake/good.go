@@ -29,18 +29,7 @@ func merged(a, b []sinks.Refusal) []sinks.Refusal {
 // only if it names the row that the refusal names; otherwise the search by halving
 // finds out.
 func (s *Sink) insertGood(ctx context.Context, b sinks.Block, p *part) (repeat bool, bad []sinks.Refusal, err error) {
-	for _, one := range s.rules.of(p.table) {
-		if p.block == nil || p.rows == 0 {
-			break
-		}
-		offsets, err := s.lake.breaking(ctx, p, one, true)
-		if err != nil {
-			s.rules.forget(p.table, one) // if it stands, the INSERT will tell
-			continue
-		}
-		s.rules.asked(p.table, one, len(offsets) > 0)
-		bad = append(bad, s.drop(b, p, one, offsets)...)
-	}
+	bad, _ = s.ask(ctx, b, p)
 	for range mostRules {
 		if p.rows == 0 {
 			return false, bad, nil
@@ -51,7 +40,7 @@ func (s *Sink) insertGood(ctx context.Context, b sinks.Block, p *part) (repeat b
 			break
 		}
 		first := p.block.offset(row - 1)
-		offsets, asked := s.lake.breaking(ctx, p, one, false)
+		offsets, asked := s.lake.breaking(ctx, p, 0, one, false)
 		if asked != nil && passing(asked) {
 			// A search by halving would cut the block otherwise than a process that
 			// could ask and is frozen: its INSERT may come yet.
@@ -61,9 +50,39 @@ func (s *Sink) insertGood(ctx context.Context, b sinks.Block, p *part) (repeat b
 			break
 		}
 		s.rules.asked(p.table, one, true)
-		bad = append(bad, s.drop(b, p, one, offsets)...)
+		bad = append(bad, s.drop(b, p, 0, one, offsets)...)
 	}
 	return repeat, bad, err
+}
+
+// ask takes out of a part the rows that break a rule that was broken of late. Those
+// that the server was asked about before are not asked about again. ok says that
+// there was such a rule, and that the server has answered.
+func (s *Sink) ask(ctx context.Context, b sinks.Block, p *part) (bad []sinks.Refusal, ok bool) {
+	known := s.rules.of(p.table)
+	if p.block == nil || p.rows == 0 || len(known) == 0 {
+		return nil, false
+	}
+	ok = true
+	from := p.block.asked
+	if !slices.EqualFunc(known, p.block.about, func(a, b rule) bool { return a.is(&b) }) {
+		from = 0
+	}
+	for _, one := range known {
+		if from == p.rows {
+			break
+		}
+		offsets, err := s.lake.breaking(ctx, p, from, one, true)
+		if err != nil {
+			s.rules.forget(p.table, one) // if it stands, the INSERT will tell
+			ok = false
+			continue
+		}
+		s.rules.asked(p.table, one, len(offsets) > 0)
+		bad = append(bad, s.drop(b, p, from, one, offsets)...)
+	}
+	p.block.asked, p.block.about = p.rows, known
+	return bad, ok
 }
 
 // passing says whether an error of a question may be gone the next time: it is not
@@ -80,9 +99,9 @@ func passing(err error) bool {
 	return false
 }
 
-// drop takes the rows of some offsets out of a part, and says that they break a
-// rule.
-func (s *Sink) drop(b sinks.Block, p *part, one rule, offsets []int64) []sinks.Refusal {
+// drop takes the rows of some offsets out of a part, none of them among its first
+// from, and says that they break a rule.
+func (s *Sink) drop(b sinks.Block, p *part, from int, one rule, offsets []int64) []sinks.Refusal {
 	refusals := make([]sinks.Refusal, 0, len(offsets))
 	why := fmt.Errorf("inserting into %s: %w", p.table, one.says)
 	for _, offset := range offsets {
@@ -90,7 +109,8 @@ func (s *Sink) drop(b sinks.Block, p *part, one rule, offsets []int64) []sinks.R
 			refusals = append(refusals, sinks.Refusal{Index: at, Reason: schemas.DeadRefused, Err: why})
 		}
 	}
-	p.block.drop(p.block.rowsAt(offsets))
+	p.block.drop(p.block.rowsAt(from, offsets))
 	p.rows = p.block.rows
+	p.block.asked = 0 // others have taken their places
 	return refusals
 }

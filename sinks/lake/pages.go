@@ -113,16 +113,22 @@ func (p *pages) dropRows(rows []int, width int) {
 
 // each calls emit with all bytes in order, a page at a time. They are emit's until it
 // returns.
-func (p *pages) each(emit func([]byte) error) error {
-	if len(p.held) == 0 && p.n > 0 {
-		return emit(p.small[:p.n])
+func (p *pages) each(emit func([]byte) error) error { return p.eachFrom(0, emit) }
+
+// eachFrom is each without the first bytes.
+func (p *pages) eachFrom(at int, emit func([]byte) error) error {
+	if len(p.held) == 0 {
+		if at < p.n {
+			return emit(p.small[at:p.n])
+		}
+		return nil
 	}
-	left := p.n
-	for _, f := range p.held {
-		if err := emit(f[:min(left, pageSize)]); err != nil {
+	for at < p.n {
+		end := min((at/pageSize+1)*pageSize, p.n)
+		if err := emit(p.held[at/pageSize][at%pageSize : (end-1)%pageSize+1]); err != nil {
 			return err
 		}
-		left -= pageSize
+		at = end
 	}
 	return nil
 }

@@ -19,14 +19,16 @@ type rule struct {
 	name, expression string
 	// says is the server's word about it, without the row that it was said of.
 	says error
-	idle int // blocks since it was last broken
+	idle int // questions since it was last broken
 }
 
+func (r *rule) is(other *rule) bool { return r.name == other.name && r.expression == other.expression }
+
 const (
-	// idleBlocks is for how many blocks a rule that was broken is asked about
-	// before they are sent. A refused INSERT costs as much as one that is taken;
-	// where bad rows keep coming it is not tried.
-	idleBlocks = 16
+	// idleQuestions is how often a rule that was broken is asked about before rows
+	// are sent. A refused INSERT costs as much as one that is taken; where bad rows
+	// keep coming it is not tried.
+	idleQuestions = 64
 	// mostRules bounds how many rules of a table are known, and how many can be
 	// broken by one block before the search by halving takes over.
 	mostRules = 8
@@ -44,7 +46,7 @@ func (r *rules) of(table string) []rule {
 	return slices.Clone(r.all[table])
 }
 
-// asked notes whether a block broke a rule. One that nobody has broken for a while
+// asked notes whether rows broke a rule. One that nobody has broken for a while
 // is forgotten.
 func (r *rules) asked(table string, one rule, broken bool) {
 	r.mu.Lock()
@@ -53,7 +55,7 @@ func (r *rules) asked(table string, one rule, broken bool) {
 		r.all = map[string][]rule{}
 	}
 	known := r.all[table]
-	at := slices.IndexFunc(known, func(k rule) bool { return k.name == one.name && k.expression == one.expression })
+	at := slices.IndexFunc(known, func(k rule) bool { return k.is(&one) })
 	switch {
 	case at < 0 && broken:
 		if len(known) == mostRules {
@@ -64,7 +66,7 @@ func (r *rules) asked(table string, one rule, broken bool) {
 	case at >= 0 && broken:
 		known[at].idle = 0
 	case at >= 0:
-		if known[at].idle++; known[at].idle >= idleBlocks {
+		if known[at].idle++; known[at].idle >= idleQuestions {
 			r.all[table] = slices.Delete(known, at, at+1)
 		}
 	}
@@ -74,7 +76,7 @@ func (r *rules) asked(table string, one rule, broken bool) {
 func (r *rules) forget(table string, one rule) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.all[table] = slices.DeleteFunc(r.all[table], func(k rule) bool { return k.name == one.name && k.expression == one.expression })
+	r.all[table] = slices.DeleteFunc(r.all[table], func(k rule) bool { return k.is(&one) })
 }
 
 // How ClickHouse says that a row does not meet a constraint.
@@ -109,10 +111,11 @@ func brokenRule(err error) (one rule, row int, ok bool) {
 	return rule{name: name, expression: expression, says: says}, row, true
 }
 
-// breaking returns the offsets of the rows of a part that do not meet a rule, in
-// order. The server is sent the columns that the rule may be about. standing
-// asks, too, that the rule still stands; it was not met by other rows than these.
-func (l *Lake) breaking(ctx context.Context, p *part, one rule, standing bool) ([]int64, error) {
+// breaking returns the offsets of the rows of a part, from one on, that do not meet
+// a rule, in order. The server is sent the columns that the rule may be about.
+// standing asks, too, that the rule still stands; it was not met by other rows than
+// these.
+func (l *Lake) breaking(ctx context.Context, p *part, from int, one rule, standing bool) ([]int64, error) {
 	records, err := ext.NewTable("_records")
 	if err != nil {
 		return nil, err
@@ -121,6 +124,9 @@ func (l *Lake) breaking(ctx context.Context, p *part, one rule, standing bool) (
 		c := &p.cols[i]
 		if c.name != "_offset" && !strings.Contains(one.expression, c.name) {
 			continue
+		}
+		if d, ok := c.data.(rowsFrom); ok && from > 0 {
+			c = &nativeColumn{name: c.name, typ: c.typ, data: tail{d, from}}
 		}
 		if err := ext.Column(c.name, "UInt8")(records); err != nil {
 			return nil, err

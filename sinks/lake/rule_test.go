@@ -48,12 +48,12 @@ func TestRulesAreForgotten(t *testing.T) {
 	}
 	r.asked("prices", rule{name: "a"}, true)
 	for range 3 {
-		for range idleBlocks - 1 {
+		for range idleQuestions - 1 {
 			r.asked("prices", rule{name: "a"}, false)
 		}
 		r.asked("prices", rule{name: "a"}, true)
 	}
-	for i := range idleBlocks {
+	for i := range idleQuestions {
 		if n := len(r.of("prices")); n != 1 || len(r.of("polls")) != 0 {
 			t.Errorf("%d rules after %d idle blocks", n, i)
 		}
@@ -81,10 +81,22 @@ func (g *group) spoil(every int) (bad []int64) {
 
 // Rows that break a rule are taken out of their block, and no other row is touched:
 // the table is that of a log without them, column by column. Later blocks are asked
-// about before they are sent.
+// about before they are sent, and gathered ones as they grow.
 func TestRowsThatBreakARuleAreTakenOut(t *testing.T) {
 	t.Parallel()
-	const rows, batches = 4_000, 5
+	t.Run("as blocks", func(t *testing.T) {
+		rowsAreTakenOut(t, 4_000, 5, func(t *testing.T, s stream.RangeSink, b stream.Batch, intend stream.Intend) error {
+			return s.Write(t.Context(), b, intend)
+		})
+	})
+	t.Run("gathered", func(t *testing.T) {
+		rowsAreTakenOut(t, 60_000, 3, func(t *testing.T, s stream.RangeSink, b stream.Batch, intend stream.Intend) error {
+			return gatherBits(t, s, b, 1_000).WriteGathered(t.Context(), intend)
+		})
+	})
+}
+
+func rowsAreTakenOut(t *testing.T, rows, batches int, write func(*testing.T, stream.RangeSink, stream.Batch, stream.Intend) error) {
 	digest := func(spoiled bool) (string, int) {
 		l := openLake(t)
 		if err := l.conn.Exec(t.Context(), positive); err != nil {
@@ -103,7 +115,12 @@ func TestRowsThatBreakARuleAreTakenOut(t *testing.T) {
 			}
 			g.records = kept
 		}
-		claim := g.claim()
+		claim, rereads := g.claim(), 0
+		reread := claim.Reread
+		claim.Reread = func(ctx context.Context, first, last int64, each func(stream.Record) error) error {
+			rereads++
+			return reread(ctx, first, last, each)
+		}
 		s, err := sinks.NewHandler(handlerOptions(openSink(t, l), letters)).Open(t.Context(), claim)
 		if err != nil {
 			t.Fatal(err)
@@ -112,14 +129,14 @@ func TestRowsThatBreakARuleAreTakenOut(t *testing.T) {
 		for i := range batches {
 			b := g.batch()
 			b.Records = b.Records[i*size : (i+1)*size]
-			if err := s.Write(t.Context(), b, claim.Intend); err != nil {
+			if err := write(t, s, b, claim.Intend); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if len(letters.sent) != len(bad) {
-			t.Errorf("%d dead letters, want %d", len(letters.sent), len(bad))
+		if len(letters.sent) != len(bad) || rereads > 1 {
+			t.Errorf("%d dead letters, %d ranges read again; want %d, and the first at most", len(letters.sent), rereads, len(bad))
 		}
-		return ask(t, l, "SELECT count(), uniqExact(_offset), sum(cityHash64(* EXCEPT inserted_at)) FROM prices"), insertsInto(t, l)
+		return ask(t, l, "SELECT count(), uniqExact(_offset), sum(cityHash64(toString(tuple(* EXCEPT inserted_at)))) FROM prices"), insertsInto(t, l)
 	}
 	clean, without := digest(false)
 	spoiled, with := digest(true)
@@ -268,7 +285,57 @@ func textsOf(d *nameData) (texts []string) {
 	return texts
 }
 
-func bytesOfColumn(d fieldData) string {
+// The tail of a column is the column of its last rows.
+func TestTailOfColumns(t *testing.T) {
+	const rows = 1100
+	load := func(from int) *fieldBlock {
+		s := &Sink{}
+		d := jsonDecoders()
+		s.loaders = d.loaders(nil, func(string, []string) {})
+		var rs []stream.Record
+		for i := from; i < rows; i++ {
+			p := somePrice(t, i)
+			p.TradeID, p.Instrument = strings.Repeat("t", i%200), fmt.Sprint("I", i%7)
+			if i%3 == 0 {
+				p.Bid = schemas.NullDecimal{}
+			}
+			rs = append(rs, record(t, schemas.TopicPrices, int64(i), p))
+		}
+		parts, err := s.loaders[schemas.TopicPrices].load(t.Context(), block(rs...), origin{})
+		if err != nil || len(parts) != 1 {
+			t.Fatalf("%d parts, %v", len(parts), err)
+		}
+		return parts[0].block
+	}
+	all := load(0)
+	for _, from := range []int{0, 1, 511, 512, 513, 1024, 1099} {
+		want := load(from)
+		same := func(name string, of rowsFrom, want pieces) {
+			got := tail{of, from}
+			if a, b := bytesOfColumn(got), bytesOfColumn(want); a != b || got.Rows() != rows-from {
+				t.Errorf("from row %d %s has %d rows %x, want %d, %x", from, name, got.Rows(), a, rows-from, b)
+			}
+		}
+		for i, d := range all.fields {
+			if names, ok := d.(*nameData); ok {
+				codes := bytesOfColumn(tail{names, from})
+				codes = codes[len(codes)-(rows-from):] // of less than 256 texts each is a byte
+				keys := splitTexts([]byte(bytesOfColumn(&names.keys)))
+				for row, text := range textsOf(want.fields[i].(*nameData)) {
+					if got := string(keys[codes[row]]); got != text {
+						t.Fatalf("from row %d column %d says %q at %d, want %q", from, i, got, row, text)
+					}
+				}
+				continue
+			}
+			same(fmt.Sprint("column ", i), d, want.fields[i])
+		}
+		same("_offset", all.offsets, want.offsets)
+		same("_partition", &all.partition, &want.partition)
+	}
+}
+
+func bytesOfColumn(d pieces) string {
 	var b strings.Builder
 	_ = d.each(func(piece []byte) error { b.Write(piece); return nil })
 	return b.String()

@@ -2,6 +2,7 @@ package sinktest
 
 import (
 	"context"
+	"slices"
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/sinks"
@@ -15,6 +16,75 @@ type Gathering struct{ sinks.Store }
 // Gather implements sinks.Gathering.
 func (g Gathering) Gather(sinks.Partition) sinks.Pack {
 	return &memoryPack{store: g.Store}
+}
+
+// Asking is Gathering with packs that take out every record that is Unwanted, whenever
+// so many were added since the last time.
+type Asking struct {
+	sinks.Store
+	Every int
+}
+
+// Gather implements sinks.Gathering.
+func (a Asking) Gather(sinks.Partition) sinks.Pack {
+	return &askingPack{memoryPack: memoryPack{store: a.Store}, every: a.Every}
+}
+
+// askingPack knows which of its records are missing of the block.
+type askingPack struct {
+	memoryPack
+	every int
+	asked int
+}
+
+// Ask implements sinks.Asking.
+func (p *askingPack) Ask(_ context.Context, b sinks.Block) (bad []sinks.Refusal, ok bool) {
+	if len(p.rows)-p.asked < p.every {
+		return nil, false
+	}
+	p.rows = slices.DeleteFunc(p.rows, func(r stream.Record) bool {
+		if string(r.Value) != Unwanted {
+			return false
+		}
+		at, found := b.Index(r.Offset)
+		if found {
+			bad = append(bad, unwanted(at))
+		}
+		return found
+	})
+	p.asked = len(p.rows)
+	return bad, true
+}
+
+// Write implements sinks.Pack.
+func (p *askingPack) Write(ctx context.Context, b sinks.Block, bad []sinks.Refusal) error {
+	err := p.memoryPack.Write(ctx, b, bad)
+	refused, ok := sinks.Refused(err)
+	if err != nil && (!ok || len(refused.Records) == 0) {
+		return err
+	}
+	named, written := slices.Clone(bad), true
+	if ok {
+		written = refused.Written
+		for _, f := range refused.Records {
+			f.Index, _ = b.Index(p.rows[f.Index].Offset)
+			if !slices.ContainsFunc(bad, func(known sinks.Refusal) bool { return known.Index == f.Index }) {
+				named = append(named, f)
+			}
+		}
+	}
+	slices.SortFunc(named, func(x, y sinks.Refusal) int { return x.Index - y.Index })
+	err = sinks.RefuseRecords(named)
+	if all, ok := sinks.Refused(err); ok {
+		all.Written = written
+	}
+	return err
+}
+
+// Reset implements sinks.Pack.
+func (p *askingPack) Reset() {
+	p.memoryPack.Reset()
+	p.asked = 0
 }
 
 // memoryPack keeps what a Memory looks at of records: they may be changed once Add

@@ -142,23 +142,27 @@ func unreadable(index int) sinks.Refusal {
 	return sinks.Refusal{Index: index, Reason: schemas.DeadDecode, Err: errors.New("unreadable")}
 }
 
+func unwanted(index int) sinks.Refusal {
+	return sinks.Refusal{Index: index, Reason: schemas.DeadRefused, Err: errors.New("unwanted")}
+}
+
 func (m *Memory) refusal(b sinks.Block) error {
 	var bad []sinks.Refusal
-	unwanted := -1
+	first := -1
 	for i := range b.Records {
 		switch string(b.Records[i].Value) {
 		case Unreadable:
 			bad = append(bad, unreadable(i))
 		case Unwanted:
-			if unwanted < 0 {
-				unwanted = i
+			if first < 0 {
+				first = i
 			}
 		}
 	}
-	if m.Names && unwanted >= 0 {
+	if m.Names && first >= 0 {
 		for i := range b.Records {
 			if string(b.Records[i].Value) == Unwanted {
-				bad = append(bad, sinks.Refusal{Index: i, Reason: schemas.DeadRefused, Err: errors.New("unwanted")})
+				bad = append(bad, unwanted(i))
 			}
 		}
 		slices.SortFunc(bad, func(x, y sinks.Refusal) int { return x.Index - y.Index })
@@ -166,10 +170,10 @@ func (m *Memory) refusal(b sinks.Block) error {
 	if len(bad) > 0 {
 		return sinks.RefuseRecords(bad)
 	}
-	if unwanted >= 0 && m.Blame != nil {
-		return sinks.RefuseSuspect(schemas.DeadRefused, m.Blame(unwanted), errors.New("unwanted"))
+	if first >= 0 && m.Blame != nil {
+		return sinks.RefuseSuspect(schemas.DeadRefused, m.Blame(first), errors.New("unwanted"))
 	}
-	if unwanted >= 0 {
+	if first >= 0 {
 		return sinks.Refuse(schemas.DeadRefused, errors.New("unwanted"))
 	}
 	return nil
