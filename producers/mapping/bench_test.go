@@ -17,6 +17,9 @@ func benchmark(b *testing.B, p *Program, body string, prices int) {
 	for b.Loop() {
 		p.Read(resp)
 	}
+	if prices == 0 {
+		return
+	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(prices), "ns/price")
 }
 
@@ -35,6 +38,12 @@ func BenchmarkReadJSON(b *testing.B) {
 	b.Run("jq", func(b *testing.B) {
 		benchmark(b, compiled(b, mapped(b, `{"rows": ["if type == \"array\" then .[] else . end"], "symbol": ".symbol | ascii_upcase", "bid": ".bidPrice // null", "ask": ".askPrice // null", "kind": {"value": "quote"}}`), symbolsOf(names...)...), body, 500)
 	})
+}
+
+// BenchmarkReadBroken reads an answer of 32 KiB that breaks off in a text.
+func BenchmarkReadBroken(b *testing.B) {
+	body := `{"price":"1","note":"` + strings.Repeat("x", 32<<10)
+	benchmark(b, compiled(b, mapped(b, `{"symbol": ".note", "price": ".price"}`), symbolsOf("A")...), body, 0)
 }
 
 // BenchmarkReadXML reads 65 days of 32 rates.

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -37,6 +38,31 @@ func TestJSONIsStrict(t *testing.T) {
 	for _, text := range bad {
 		if v, err := parseJSON([]byte(text)); err == nil {
 			t.Errorf("%q is read as %v", text, v)
+		}
+	}
+}
+
+// A text ends at its first quote, backslash or control character, wherever that is
+// among the eight bytes that are looked at together, and whatever follows it.
+func TestPlainBytes(t *testing.T) {
+	for ends := range 256 {
+		for at := range 20 {
+			for _, around := range []byte{'a', ' ', '!', '#', '[', ']', 0x7f, 0x80, 0xa2, 0xdc, 0xff} {
+				text := bytes.Repeat([]byte{around}, 24)
+				text[at], text[at+2] = byte(ends), '"'
+				want := at + 2
+				if c := byte(ends); c == '"' || c == '\\' || c < ' ' {
+					want = at
+				}
+				if n := plainBytes(text); n != want {
+					t.Fatalf("%d plain bytes of %q, want %d", n, text, want)
+				}
+			}
+		}
+	}
+	for n := range 20 {
+		if got := plainBytes(bytes.Repeat([]byte{'a'}, n)); got != n {
+			t.Errorf("%d plain bytes of %d", got, n)
 		}
 	}
 }
