@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 )
@@ -47,8 +48,8 @@ type absence struct {
 func (m *missing) get(id int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	a, known := m.ids[id]
-	if !known || time.Since(a.since) > missingFor {
+	a := m.ids[id]
+	if a.err == nil || time.Since(a.since) > missingFor {
 		return nil
 	}
 	return a.err
@@ -57,26 +58,41 @@ func (m *missing) get(id int) error {
 func (m *missing) put(id int, err error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ids == nil || len(m.ids) >= maxSchemas {
+	a := m.ids[id]
+	a.since, a.err = time.Now(), err
+	m.note(id, a)
+	return err
+}
+
+// vain notes that an id had its second chance.
+func (m *missing) vain(id int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := m.ids[id]
+	a.grace = time.Now()
+	m.note(id, a)
+}
+
+// note keeps of ids that are too many those that had a second chance: no more than one
+// every graceEvery.
+func (m *missing) note(id int, a absence) {
+	if len(m.ids) >= maxSchemas {
+		maps.DeleteFunc(m.ids, func(_ int, a absence) bool { return time.Since(a.grace) > graceAgain })
+	}
+	if m.ids == nil {
 		m.ids = map[int]absence{}
 	}
-	m.ids[id] = absence{since: time.Now(), err: err, grace: m.ids[id].grace}
-	return err
+	m.ids[id] = a
 }
 
 // chances are the pauses after which to ask for an id again.
 func (m *missing) chances(id int) []time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	a := m.ids[id]
-	if time.Since(m.grace) < graceEvery || time.Since(a.grace) < graceAgain {
+	if time.Since(m.grace) < graceEvery || time.Since(m.ids[id].grace) < graceAgain {
 		return nil
 	}
 	m.grace = time.Now()
-	if a.grace = m.grace; m.ids == nil {
-		m.ids = map[int]absence{}
-	}
-	m.ids[id] = a
 	return graces()
 }
 
@@ -93,7 +109,8 @@ func (c *Client) writerSchema(ctx context.Context, id int, ours Subject) (string
 	if !errors.Is(err, ErrNotFound) {
 		return text, err
 	}
-	for _, pause := range c.missing.chances(id) {
+	chances := c.missing.chances(id)
+	for _, pause := range chances {
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -104,6 +121,9 @@ func (c *Client) writerSchema(ctx context.Context, id int, ours Subject) (string
 		if text, err = c.Schema(ctx, id); !errors.Is(err, ErrNotFound) {
 			return text, err
 		}
+	}
+	if len(chances) > 0 {
+		c.missing.vain(id)
 	}
 	if _, lost := c.Lookup(ctx, ours.Name, ours.Schema); lost != nil {
 		return "", fmt.Errorf("the registry has neither schema %d nor ours: %w", id, lost)

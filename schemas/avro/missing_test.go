@@ -1,6 +1,7 @@
 package avro
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -88,7 +89,29 @@ func TestSchemasThatDoNotExist(t *testing.T) {
 			t.Errorf("an id that nobody has, %v later, after %d questions of %d: %v", c.after, asked.Load(), c.questions, one)
 		}
 	}
-	later(2 * missingFor)
+	later(graceAgain)
+	ended, cancel := context.WithTimeout(t.Context(), graces()[0]/2)
+	defer cancel()
+	if _, err := client.writerSchema(ended, 78, subject); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a second chance that ends early: %v", err)
+	}
+	later(2 * graceEvery)
+	for i := range maxSchemas {
+		_ = client.missing.put(1000+i, ErrNoSchema)
+	}
+	asked.Store(0)
+	if one, _ := decode(78); !errors.Is(one, ErrNoSchema) || asked.Load() != int64(1+len(graces())) {
+		t.Errorf("an id whose second chance was broken off, after %d questions: %v", asked.Load(), one)
+	}
+	later(2 * graceEvery)
+	for i := range maxSchemas {
+		_ = client.missing.put(2000+maxSchemas+i, ErrNoSchema)
+	}
+	asked.Store(0)
+	if one, _ := decode(78); !errors.Is(one, ErrNoSchema) || asked.Load() != 1 {
+		t.Errorf("an id among very many, after %d questions: %v", asked.Load(), one)
+	}
+	client.missing.ids[77] = absence{}
 	registry.SeedSchema(subject.Name, 2, 77, sr.Schema{Schema: otherVersion(t, "never rounded", "not rounded")})
 	if one, other := decode(77); !errors.Is(one, ErrBadRecord) || !errors.Is(other, ErrBadRecord) {
 		t.Errorf("an id that came late: %v, %v; want that its empty record cannot be read", one, other)
