@@ -24,8 +24,9 @@ type gathered struct {
 	bad       []Refusal
 	letters   map[int]stream.Record
 	ofLetters int
-	// kept are the records of the range from one on that may be asked for; the
-	// others can only be read again. They are kept for so many ranges more.
+	// Of a range that keeps its records, kept are those from the index keptFrom on
+	// that may be asked for; the others can only be read again. keep is how many
+	// ranges more do it.
 	keeps    bool
 	kept     kept
 	keptFrom int
@@ -74,7 +75,7 @@ func (g *gathered) add(ctx context.Context, rs []stream.Record) int {
 	for _, f := range bad {
 		r := &rs[f.Index]
 		f.Index += len(g.offsets)
-		g.bury(f, r)
+		g.note(f, r)
 	}
 	hashInto(g.hash, rs[:taken])
 	if g.offsets == nil {
@@ -90,14 +91,14 @@ func (g *gathered) add(ctx context.Context, rs []stream.Record) int {
 // refuse: of the others no copies are needed, and a block may be as large as one
 // without bad rows.
 func (g *gathered) ask(ctx context.Context, of Partition, epoch uint32) {
-	store, ok := g.pack.(Asking)
+	pack, ok := g.pack.(AskingPack)
 	if !ok || g.kept.n == 0 {
 		return
 	}
 	b := Block{Range: Range{Partition: of, First: g.offsets[0], Last: g.offsets[len(g.offsets)-1]}, Epoch: epoch, Offsets: g.offsets}
-	bad, ok := store.Ask(ctx, b)
+	bad, ok := pack.Ask(ctx, b)
 	for _, f := range bad {
-		g.bury(f, g.record(of, f.Index))
+		g.note(f, g.record(of, f.Index))
 		g.keep = keptRanges + 1
 	}
 	slices.SortFunc(g.bad, func(a, b Refusal) int { return cmp.Compare(a.Index, b.Index) })
@@ -107,8 +108,9 @@ func (g *gathered) ask(ctx context.Context, of Partition, epoch uint32) {
 	}
 }
 
-// bury notes that a record will never be a row; it is nil if it is not at hand.
-func (g *gathered) bury(f Refusal, r *stream.Record) {
+// note remembers a record that will never be a row, for its letter; it is nil if it
+// is not at hand.
+func (g *gathered) note(f Refusal, r *stream.Record) {
 	g.bad = append(g.bad, f)
 	if r == nil {
 		return

@@ -146,7 +146,7 @@ func TestLettersAreNotMadeOfAnotherLog(t *testing.T) {
 // records are kept for long, and none is read again: neither for letters that were
 // named by it nor for those of its last word.
 func TestStoreIsAskedAboutGatheredRecords(t *testing.T) {
-	m, p, rereads := sinktest.NewMemory(), new(publisher), 0
+	m, p, rereads, asked := sinktest.NewMemory(), new(publisher), 0, 0
 	m.Names = true
 	values := map[int64]string{}
 	for _, at := range []int64{3, 14, 15, 20, 29} {
@@ -159,18 +159,22 @@ func TestStoreIsAskedAboutGatheredRecords(t *testing.T) {
 	}
 	c := claim(0, 0)
 	c.Reread = sinktest.Log(func() []stream.Record { rereads++; return log[:10] })
-	sink, err := handler(sinktest.Asking{Store: m, Every: 4}, p, prometheus.NewRegistry()).Open(t.Context(), c)
+	sink, err := handler(sinktest.Asked{Store: m, Every: 4, Times: &asked}, p, prometheus.NewRegistry()).Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := sink.(stream.Gatherer)
+	const copies = 64 << 10 // take at least that
+	var kept []int          // records of which copies were held
 	for rs := range slices.Chunk(log, 10) {
 		for one := range slices.Chunk(rs, 2) {
 			b := batch(0, nil)
 			for i := range one {
 				b.Records = append(b.Records, one[i].Clone())
 			}
-			s.Gather(t.Context(), b)
+			if _, held := s.Gather(t.Context(), b); held >= copies {
+				kept = append(kept, int(one[0].Offset))
+			}
 			for i := range b.Records {
 				clear(b.Records[i].Value)
 			}
@@ -178,6 +182,9 @@ func TestStoreIsAskedAboutGatheredRecords(t *testing.T) {
 		if err := s.WriteGathered(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if asked != 4 || !slices.Equal(kept, []int{11, 15, 19, 21, 25, 29}) {
+		t.Errorf("the store was asked %d times, copies were held from %d on; want twice in each range but the first, and none after that", asked, kept)
 	}
 	var letters []string
 	for i := range p.sent {

@@ -3,6 +3,8 @@ package sinks
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
@@ -39,6 +41,49 @@ func gatheredClaim(left int) (*claim, *packOf) {
 		}
 		return nil
 	}}, pack
+}
+
+// askedPack names some records, one answer after the other.
+type askedPack struct {
+	Pack
+	answers [][]Refusal
+}
+
+func (p *askedPack) Add(_ context.Context, rs []stream.Record) (int, []Refusal) { return len(rs), nil }
+
+func (p *askedPack) Ask(context.Context, Block) ([]Refusal, bool) {
+	bad := p.answers[0]
+	p.answers = p.answers[1:]
+	return bad, true
+}
+
+// A store may name a record late, for a rule that it did not know when it was asked
+// about that record first: its copy is gone, and it is read again for its letter.
+func TestRecordsThatAreNamedLate(t *testing.T) {
+	pack := &askedPack{answers: [][]Refusal{{{Index: 1}}, {{Index: 0}, {Index: 3}}}}
+	g := &gathered{pack: pack, hash: xxhash.New(), spare: new(sync.Pool), kept: kept{spare: new(sync.Pool)}, keep: 1}
+	for offset := range int64(4) {
+		g.add(t.Context(), []stream.Record{{Offset: 10 + offset, Value: []byte{byte(offset)}}})
+		if offset%2 == 1 {
+			g.ask(t.Context(), Partition{}, 1)
+		}
+	}
+	var bad []int
+	for _, f := range g.bad {
+		bad = append(bad, f.Index)
+	}
+	if !slices.Equal(bad, []int{0, 1, 3}) || g.keep != keptRanges+1 {
+		t.Errorf("%v are bad, records are kept for %d ranges; want 0, 1 and 3, and %d", bad, g.keep, keptRanges+1)
+	}
+	for index, at := range []*stream.Record{nil, {Offset: 11, Value: []byte{1}}, nil, {Offset: 13, Value: []byte{3}}} {
+		got := g.record(Partition{}, index)
+		if (got == nil) != (at == nil) || got != nil && (got.Offset != at.Offset || !slices.Equal(got.Value, at.Value)) {
+			t.Errorf("the copy of record %d is %v, want %v", index, got, at)
+		}
+	}
+	if g.refused([]Refusal{{Index: 0}}); g.records(Partition{}) != nil {
+		t.Error("a range has copies of all of its records, though some were let go of")
+	}
 }
 
 // TestPickKeepsWhatHasALetter: of a range of which nothing is to be written any more

@@ -50,6 +50,7 @@ type simulation struct {
 	letters   map[string]int
 	kills     int
 	gathered  int // ranges that were
+	askings   int
 	commits   int
 	trace     uint64
 }
@@ -171,7 +172,7 @@ func (s *simulation) arrive(all bool) {
 // store is what an owner has for a store.
 func (s *simulation) store(o *owner) sinks.Store {
 	if s.asks {
-		return sinktest.Asking{Store: o, Every: 2}
+		return sinktest.Asked{Store: o, Every: 2, Times: &s.askings}
 	}
 	if s.gathers {
 		return sinktest.Gathering{Store: o}
@@ -290,7 +291,7 @@ func TestIntentsUnderKills(t *testing.T) {
 }
 
 func manyStories(t *testing.T, gathers bool) {
-	kills, gathered, seeds := 0, 0, uint64(6000)
+	kills, gathered, askings, seeds := 0, 0, 0, uint64(6000)
 	if testing.Short() {
 		seeds = 1000
 	}
@@ -302,6 +303,7 @@ func manyStories(t *testing.T, gathers bool) {
 		s := simulate(t, seed, gathers)
 		kills += s.kills
 		gathered += s.gathered
+		askings += s.askings
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
@@ -311,11 +313,11 @@ func manyStories(t *testing.T, gathers bool) {
 			}
 		}
 	}
-	t.Logf("%d stories, %d kills, %d ranges gathered", len(stories), kills, gathered)
+	t.Logf("%d stories, %d kills, %d ranges gathered, the store asked %d times", len(stories), kills, gathered, askings)
 	if kills < int(seeds) {
 		t.Error("hardly anybody was killed: the test shows little")
 	}
-	if gathers && gathered < 2*int(seeds) {
-		t.Errorf("%d ranges were gathered: the test shows little", gathered)
+	if gathers && (gathered < 2*int(seeds) || askings < int(seeds)/20) {
+		t.Errorf("%d ranges were gathered, the store asked %d times: the test shows little", gathered, askings)
 	}
 }

@@ -135,8 +135,8 @@ type Pack interface {
 	// Bytes is the memory of the rows.
 	Bytes() int
 	// Write is Writer.Write of a block of all records that were added. Such a
-	// block has Offsets. bad are the records that Add named, by their index in the
-	// block: the error of Write names them too.
+	// block has Offsets. bad are the records that Add and Ask named, by their index
+	// in the block: the error of Write names them too.
 	Write(ctx context.Context, b Block, bad []Refusal) error
 	// Whole says that no row was let go of by a Write: it may be called again.
 	// Otherwise the block can only be made anew of its records.
@@ -145,14 +145,15 @@ type Pack interface {
 	Reset()
 }
 
-// Asking is a Pack whose store can tell beforehand which rows it would refuse.
-type Asking interface {
+// AskingPack is a Pack whose store can tell beforehand which rows it would refuse.
+type AskingPack interface {
 	Pack
-	// Ask takes out the rows that the store would refuse, and names their records,
-	// by their index in the block of all that were added (which has Offsets); those
-	// that were named before are not named again. It may be called after each Add,
-	// and does it when it is worth it: ok says that it did. Rows that are refused
-	// for another reason Write names.
+	// Ask is called after each Add with the block of all records that were added; it
+	// has Offsets, which stay the caller's. Now and then it has the store look at the
+	// rows since, takes out those that would be refused, and names their records by
+	// their index, each once in the life of a block. ok says that all rows were looked
+	// at; bad counts either way. When ctx ends it says what it knows. Rows that are
+	// refused all the same Write names.
 	Ask(ctx context.Context, b Block) (bad []Refusal, ok bool)
 }
 

@@ -3,6 +3,7 @@ package lake
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/sinks"
@@ -17,6 +18,8 @@ func (s *Sink) Gather(p sinks.Partition) sinks.Pack {
 	}
 	return &pack{sink: s, fill: table.filling()}
 }
+
+var _ sinks.AskingPack = (*pack)(nil)
 
 // pack is rows of one partition of a topic that are gathered into columns.
 type pack struct {
@@ -56,14 +59,28 @@ func (p *pack) Bytes() int {
 	return n
 }
 
-// askEvery is how many rows are added before the server is asked about them.
-const askEvery = 16 << 10
+const (
+	// askEvery is how many rows are added, for each part of the table, before the
+	// server is asked about them: each part is a question.
+	askEvery = 16 << 10
+	// askTimeout bounds a question that can wait: the INSERT will tell.
+	askTimeout = 5 * time.Second
+)
 
-// Ask implements sinks.Asking.
+// Ask implements sinks.AskingPack. Where the server is asked by many already it is
+// put off.
 func (p *pack) Ask(ctx context.Context, b sinks.Block) (bad []sinks.Refusal, ok bool) {
-	if p.rows-p.asked < askEvery {
+	if p.rows-p.asked < p.sink.askEvery*len(p.fill.blocks) {
 		return nil, false
 	}
+	select {
+	case p.sink.asking <- struct{}{}:
+		defer func() { <-p.sink.asking }()
+	default:
+		return nil, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	parts := p.fill.parts(p.origin(b))
 	ok = len(parts) > 0
 	for i := range parts {
@@ -96,12 +113,14 @@ func (p *pack) Write(ctx context.Context, b sinks.Block, bad []sinks.Refusal) er
 }
 
 // Whole implements sinks.Pack: rows that break a rule are taken out of the columns.
+// Where Ask has left none the server must have its say on all of them once more: who
+// writes them again may have mended the rule.
 func (p *pack) Whole() bool {
 	rows := 0
 	for _, b := range p.fill.blocks {
 		rows += b.rows
 	}
-	return rows == p.rows
+	return rows == p.rows && (rows > 0 || len(p.fill.blocks) == 0)
 }
 
 // Reset implements sinks.Pack.

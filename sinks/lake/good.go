@@ -30,6 +30,9 @@ func merged(a, b []sinks.Refusal) []sinks.Refusal {
 // finds out.
 func (s *Sink) insertGood(ctx context.Context, b sinks.Block, p *part) (repeat bool, bad []sinks.Refusal, err error) {
 	bad, _ = s.ask(ctx, b, p)
+	for _, one := range s.rules.of(p.table) {
+		s.rules.sent(p.table, one)
+	}
 	for range mostRules {
 		if p.rows == 0 {
 			return false, bad, nil
@@ -49,7 +52,7 @@ func (s *Sink) insertGood(ctx context.Context, b sinks.Block, p *part) (repeat b
 		if asked != nil || !slices.Contains(offsets, first) {
 			break
 		}
-		s.rules.asked(p.table, one, true)
+		s.rules.broken(p.table, one)
 		bad = append(bad, s.drop(b, p, 0, one, offsets)...)
 	}
 	return repeat, bad, err
@@ -60,28 +63,33 @@ func (s *Sink) insertGood(ctx context.Context, b sinks.Block, p *part) (repeat b
 // there was such a rule, and that the server has answered.
 func (s *Sink) ask(ctx context.Context, b sinks.Block, p *part) (bad []sinks.Refusal, ok bool) {
 	known := s.rules.of(p.table)
-	if p.block == nil || p.rows == 0 || len(known) == 0 {
+	if p.block == nil || len(known) == 0 {
 		return nil, false
 	}
-	ok = true
 	from := p.block.asked
 	if !slices.EqualFunc(known, p.block.about, func(a, b rule) bool { return a.is(&b) }) {
 		from = 0
 	}
+	ok = true
 	for _, one := range known {
 		if from == p.rows {
 			break
 		}
 		offsets, err := s.lake.breaking(ctx, p, from, one, true)
 		if err != nil {
-			s.rules.forget(p.table, one) // if it stands, the INSERT will tell
-			ok = false
+			if ok = false; ctx.Err() == nil {
+				s.rules.forget(p.table, one) // if it stands, the INSERT will tell
+			}
 			continue
 		}
-		s.rules.asked(p.table, one, len(offsets) > 0)
-		bad = append(bad, s.drop(b, p, from, one, offsets)...)
+		if len(offsets) > 0 {
+			s.rules.broken(p.table, one)
+			bad = append(bad, s.drop(b, p, from, one, offsets)...)
+		}
 	}
-	p.block.asked, p.block.about = p.rows, known
+	if p.block.asked, p.block.about = from, known; ok {
+		p.block.asked = p.rows
+	}
 	return bad, ok
 }
 

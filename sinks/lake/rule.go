@@ -19,16 +19,16 @@ type rule struct {
 	name, expression string
 	// says is the server's word about it, without the row that it was said of.
 	says error
-	idle int // questions since it was last broken
+	idle int // parts sent since it was last broken
 }
 
 func (r *rule) is(other *rule) bool { return r.name == other.name && r.expression == other.expression }
 
 const (
-	// idleQuestions is how often a rule that was broken is asked about before rows
-	// are sent. A refused INSERT costs as much as one that is taken; where bad rows
-	// keep coming it is not tried.
-	idleQuestions = 64
+	// idleParts is for how many parts a rule that was broken is asked about before
+	// they are sent. A refused INSERT costs as much as one that is taken; where bad
+	// rows keep coming it is not tried.
+	idleParts = 16
 	// mostRules bounds how many rules of a table are known, and how many can be
 	// broken by one block before the search by halving takes over.
 	mostRules = 8
@@ -46,8 +46,11 @@ func (r *rules) of(table string) []rule {
 	return slices.Clone(r.all[table])
 }
 
-// asked notes whether rows broke a rule. One that nobody has broken for a while
-// is forgotten.
+// sent notes that a part goes without rows that break a rule, and broken that rows
+// were found that do. A rule that nobody has broken for a while is forgotten.
+func (r *rules) sent(table string, one rule)   { r.asked(table, one, false) }
+func (r *rules) broken(table string, one rule) { r.asked(table, one, true) }
+
 func (r *rules) asked(table string, one rule, broken bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,7 +69,7 @@ func (r *rules) asked(table string, one rule, broken bool) {
 	case at >= 0 && broken:
 		known[at].idle = 0
 	case at >= 0:
-		if known[at].idle++; known[at].idle >= idleQuestions {
+		if known[at].idle++; known[at].idle >= idleParts {
 			r.all[table] = slices.Delete(known, at, at+1)
 		}
 	}

@@ -48,14 +48,14 @@ func TestRulesAreForgotten(t *testing.T) {
 	}
 	r.asked("prices", rule{name: "a"}, true)
 	for range 3 {
-		for range idleQuestions - 1 {
+		for range idleParts - 1 {
 			r.asked("prices", rule{name: "a"}, false)
 		}
 		r.asked("prices", rule{name: "a"}, true)
 	}
-	for i := range idleQuestions {
+	for i := range idleParts {
 		if n := len(r.of("prices")); n != 1 || len(r.of("polls")) != 0 {
-			t.Errorf("%d rules after %d idle blocks", n, i)
+			t.Errorf("%d rules after %d idle parts", n, i)
 		}
 		r.asked("prices", rule{name: "a"}, false)
 	}
@@ -85,21 +85,26 @@ func (g *group) spoil(every int) (bad []int64) {
 func TestRowsThatBreakARuleAreTakenOut(t *testing.T) {
 	t.Parallel()
 	t.Run("as blocks", func(t *testing.T) {
-		rowsAreTakenOut(t, 4_000, 5, func(t *testing.T, s stream.RangeSink, b stream.Batch, intend stream.Intend) error {
+		t.Parallel()
+		rowsAreTakenOut(t, positive, 4_000, 5, 2+4*2, func(t *testing.T, s stream.RangeSink, b stream.Batch, intend stream.Intend) error {
 			return s.Write(t.Context(), b, intend)
 		})
 	})
 	t.Run("gathered", func(t *testing.T) {
-		rowsAreTakenOut(t, 60_000, 3, func(t *testing.T, s stream.RangeSink, b stream.Batch, intend stream.Intend) error {
-			return gatherBits(t, s, b, 1_000).WriteGathered(t.Context(), intend)
+		t.Parallel()
+		const rule = "ALTER TABLE prices ADD CONSTRAINT named CHECK (price > 0 OR instrument = 'nobody') AND length(trade_id) < 1000 AND (bid IS NULL OR bid > -1)"
+		// Of 2,000 rows the first 600, 1,200 and 1,800 are asked about and those that are
+		// left, each of two months by itself.
+		rowsAreTakenOut(t, rule, 6_000, 3, 2+2*4*2, func(t *testing.T, s stream.RangeSink, b stream.Batch, intend stream.Intend) error {
+			return gatherBits(t, s, b, 100).WriteGathered(t.Context(), intend)
 		})
 	})
 }
 
-func rowsAreTakenOut(t *testing.T, rows, batches int, write func(*testing.T, stream.RangeSink, stream.Batch, stream.Intend) error) {
+func rowsAreTakenOut(t *testing.T, rule string, rows, batches, questions int, write func(*testing.T, stream.RangeSink, stream.Batch, stream.Intend) error) {
 	digest := func(spoiled bool) (string, int) {
 		l := openLake(t)
-		if err := l.conn.Exec(t.Context(), positive); err != nil {
+		if err := l.conn.Exec(t.Context(), rule); err != nil {
 			t.Fatal(err)
 		}
 		g, letters := priceLog(t, rows), new(published)
@@ -121,7 +126,9 @@ func rowsAreTakenOut(t *testing.T, rows, batches int, write func(*testing.T, str
 			rereads++
 			return reread(ctx, first, last, each)
 		}
-		s, err := sinks.NewHandler(handlerOptions(openSink(t, l), letters)).Open(t.Context(), claim)
+		lake := openSink(t, l)
+		lake.askEvery = 300
+		s, err := sinks.NewHandler(handlerOptions(lake, letters)).Open(t.Context(), claim)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,6 +142,9 @@ func rowsAreTakenOut(t *testing.T, rows, batches int, write func(*testing.T, str
 		}
 		if len(letters.sent) != len(bad) || rereads > 1 {
 			t.Errorf("%d dead letters, %d ranges read again; want %d, and the first at most", len(letters.sent), rereads, len(bad))
+		}
+		if n := questionsTo(t, l); spoiled && n != questions {
+			t.Errorf("%d questions about rows, want %d", n, questions)
 		}
 		return ask(t, l, "SELECT count(), uniqExact(_offset), sum(cityHash64(toString(tuple(* EXCEPT inserted_at)))) FROM prices"), insertsInto(t, l)
 	}
@@ -221,6 +231,57 @@ func TestARuleThatNoRowMeets(t *testing.T) {
 	if err := priceLog(t, 20).open(openSink(t, l), letters); err != nil || len(letters.sent) != 20 {
 		t.Errorf("of a range of 20: %d dead letters, %v", len(letters.sent), err)
 	}
+}
+
+// A rule that no row of a large gathered range meets is for a person to look at, and
+// what is asked about beforehand is asked anew once the rule is another.
+func TestARuleThatNoGatheredRowMeets(t *testing.T) {
+	t.Parallel()
+	l := openLake(t)
+	if err := l.conn.Exec(t.Context(), "ALTER TABLE prices ADD CONSTRAINT none CHECK revision > 1000"); err != nil {
+		t.Fatal(err)
+	}
+	g, letters := priceLog(t, 220), new(published)
+	claim, lake := g.claim(), openSink(t, l)
+	lake.askEvery = 50
+	s, err := sinks.NewHandler(handlerOptions(lake, letters)).Open(t.Context(), claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := g.batch()
+	b.Records = g.records[:20]
+	if err := gatherBits(t, s, b, 10).WriteGathered(t.Context(), claim.Intend); err != nil || len(letters.sent) != 20 {
+		t.Fatalf("of a range of 20: %d dead letters, %v", len(letters.sent), err)
+	}
+	b.Records = g.records[20:]
+	all := gatherBits(t, s, b, 50)
+	for range 2 {
+		if err := all.WriteGathered(t.Context(), claim.Intend); err == nil || !strings.Contains(err.Error(), "pricelake migrate") {
+			t.Errorf("of a range of 200: %v", err)
+		}
+	}
+	if err := l.conn.Exec(t.Context(), "ALTER TABLE prices DROP CONSTRAINT none"); err != nil {
+		t.Fatal(err)
+	}
+	if err := all.WriteGathered(t.Context(), claim.Intend); err != nil || len(letters.sent) != 20 {
+		t.Errorf("without the rule: %d dead letters, %v", len(letters.sent), err)
+	}
+	if n := ask(t, l, "SELECT count(), uniqExact(_offset) FROM prices"); n != "200\t200" {
+		t.Errorf("%s rows and offsets, want 200", n)
+	}
+}
+
+// questionsTo is how often the server was asked which rows break a rule.
+func questionsTo(t *testing.T, l *Lake) (n int) {
+	t.Helper()
+	if err := l.conn.Exec(t.Context(), "SYSTEM FLUSH LOGS"); err != nil {
+		t.Fatal(err)
+	}
+	text := ask(t, l, "SELECT count() FROM system.query_log WHERE type = 'QueryFinish' AND current_database = currentDatabase() AND startsWith(query, 'SELECT _offset FROM _records')")
+	if _, err := fmt.Sscan(text, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // Rows of every kind of column are taken out of the right places.
@@ -318,9 +379,13 @@ func TestTailOfColumns(t *testing.T) {
 		}
 		for i, d := range all.fields {
 			if names, ok := d.(*nameData); ok {
-				codes := bytesOfColumn(tail{names, from})
-				codes = codes[len(codes)-(rows-from):] // of less than 256 texts each is a byte
 				keys := splitTexts([]byte(bytesOfColumn(&names.keys)))
+				codes := bytesOfColumn(tail{names, from})[16+len(bytesOfColumn(&names.keys)):]
+				n := binary.LittleEndian.Uint64([]byte(codes[:8]))
+				codes = codes[8:] // a byte each, of less than 256 texts
+				if n != uint64(rows-from) || len(codes) != rows-from {
+					t.Fatalf("from row %d column %d says that it has %d rows, and has %d, want %d", from, i, n, len(codes), rows-from)
+				}
 				for row, text := range textsOf(want.fields[i].(*nameData)) {
 					if got := string(keys[codes[row]]); got != text {
 						t.Fatalf("from row %d column %d says %q at %d, want %q", from, i, got, row, text)

@@ -53,13 +53,15 @@ type Sink struct {
 	// failpoints are hit around each INSERT.
 	failpoints *failpoint.Set
 	large      chan struct{} // one element for each large block being made or sent
+	asking     chan struct{} // one element for each pack that asks
+	askEvery   int
 	rules      rules
 }
 
 const (
 	// largeRows is from when on a block is large.
 	largeRows = 5_000
-	// largeBlocks is how many of them are made or sent at a time.
+	// largeBlocks is how many of them are made or sent at a time, and asked about.
 	largeBlocks = 2
 )
 
@@ -79,6 +81,8 @@ func NewSink(l *Lake, o Options) *Sink {
 
 		failpoints: o.Failpoints,
 		large:      make(chan struct{}, largeBlocks),
+		asking:     make(chan struct{}, largeBlocks),
+		askEvery:   askEvery,
 	}
 	s.loaders = o.Decoders.loaders(retention, s.metrics.passedOver)
 	return s

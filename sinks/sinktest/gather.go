@@ -18,26 +18,30 @@ func (g Gathering) Gather(sinks.Partition) sinks.Pack {
 	return &memoryPack{store: g.Store}
 }
 
-// Asking is Gathering with packs that take out every record that is Unwanted, whenever
-// so many were added since the last time.
-type Asking struct {
+// Asked is Gathering with packs that take out every record that is Unwanted, whenever
+// so many were added since the last time, which is counted in Times.
+type Asked struct {
 	sinks.Store
 	Every int
+	Times *int
 }
 
 // Gather implements sinks.Gathering.
-func (a Asking) Gather(sinks.Partition) sinks.Pack {
-	return &askingPack{memoryPack: memoryPack{store: a.Store}, every: a.Every}
+func (a Asked) Gather(sinks.Partition) sinks.Pack {
+	return &askingPack{memoryPack: memoryPack{store: a.Store}, every: a.Every, times: a.Times}
 }
+
+var _ sinks.AskingPack = (*askingPack)(nil)
 
 // askingPack knows which of its records are missing of the block.
 type askingPack struct {
 	memoryPack
 	every int
+	times *int
 	asked int
 }
 
-// Ask implements sinks.Asking.
+// Ask implements sinks.AskingPack.
 func (p *askingPack) Ask(_ context.Context, b sinks.Block) (bad []sinks.Refusal, ok bool) {
 	if len(p.rows)-p.asked < p.every {
 		return nil, false
@@ -53,6 +57,7 @@ func (p *askingPack) Ask(_ context.Context, b sinks.Block) (bad []sinks.Refusal,
 		return found
 	})
 	p.asked = len(p.rows)
+	*p.times++
 	return bad, true
 }
 
@@ -73,6 +78,7 @@ func (p *askingPack) Write(ctx context.Context, b sinks.Block, bad []sinks.Refus
 			}
 		}
 	}
+	p.spent = len(named) > len(bad)
 	slices.SortFunc(named, func(x, y sinks.Refusal) int { return x.Index - y.Index })
 	err = sinks.RefuseRecords(named)
 	if all, ok := sinks.Refused(err); ok {
