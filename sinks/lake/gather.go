@@ -85,7 +85,7 @@ func (p *pack) Ask(ctx context.Context, b sinks.Block) (bad []sinks.Refusal, ok 
 	ok = len(parts) > 0
 	for i := range parts {
 		parts[i].table = p.sink.into(parts[i].table)
-		named, asked := p.sink.ask(ctx, b, &parts[i])
+		named, asked := p.sink.ask(ctx, b, &parts[i], false)
 		bad, ok = merged(bad, named), ok && asked
 	}
 	p.rows -= len(bad)

@@ -29,10 +29,7 @@ func merged(a, b []sinks.Refusal) []sinks.Refusal {
 // only if it names the row that the refusal names; otherwise the search by halving
 // finds out.
 func (s *Sink) insertGood(ctx context.Context, b sinks.Block, p *part) (repeat bool, bad []sinks.Refusal, err error) {
-	bad, _ = s.ask(ctx, b, p)
-	for _, one := range s.rules.of(p.table) {
-		s.rules.sent(p.table, one)
-	}
+	bad, _ = s.ask(ctx, b, p, true)
 	for range mostRules {
 		if p.rows == 0 {
 			return false, bad, nil
@@ -59,9 +56,9 @@ func (s *Sink) insertGood(ctx context.Context, b sinks.Block, p *part) (repeat b
 }
 
 // ask takes out of a part the rows that break a rule that was broken of late. Those
-// that the server was asked about before are not asked about again. ok says that
-// there was such a rule, and that the server has answered.
-func (s *Sink) ask(ctx context.Context, b sinks.Block, p *part) (bad []sinks.Refusal, ok bool) {
+// that the server was asked about before are not asked about again. last: the part is
+// sent next. ok says that there was such a rule, and that the server has answered.
+func (s *Sink) ask(ctx context.Context, b sinks.Block, p *part, last bool) (bad []sinks.Refusal, ok bool) {
 	known := s.rules.of(p.table)
 	if p.block == nil || len(known) == 0 {
 		return nil, false
@@ -72,19 +69,17 @@ func (s *Sink) ask(ctx context.Context, b sinks.Block, p *part) (bad []sinks.Ref
 	}
 	ok = true
 	for _, one := range known {
-		if from == p.rows {
-			break
-		}
 		offsets, err := s.lake.breaking(ctx, p, from, one, true)
-		if err != nil {
+		switch {
+		case err != nil:
 			if ok = false; ctx.Err() == nil {
 				s.rules.forget(p.table, one) // if it stands, the INSERT will tell
 			}
-			continue
-		}
-		if len(offsets) > 0 {
+		case len(offsets) > 0:
 			s.rules.broken(p.table, one)
 			bad = append(bad, s.drop(b, p, from, one, offsets)...)
+		case last:
+			s.rules.sent(p.table, one)
 		}
 	}
 	if p.block.asked, p.block.about = from, known; ok {

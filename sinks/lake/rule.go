@@ -46,8 +46,8 @@ func (r *rules) of(table string) []rule {
 	return slices.Clone(r.all[table])
 }
 
-// sent notes that a part goes without rows that break a rule, and broken that rows
-// were found that do. A rule that nobody has broken for a while is forgotten.
+// sent notes that a part is sent that has no row that breaks a rule, and broken that
+// rows were found that do. A rule that nobody has broken for a while is forgotten.
 func (r *rules) sent(table string, one rule)   { r.asked(table, one, false) }
 func (r *rules) broken(table string, one rule) { r.asked(table, one, true) }
 
@@ -119,6 +119,9 @@ func brokenRule(err error) (one rule, row int, ok bool) {
 // standing asks, too, that the rule still stands; it was not met by other rows than
 // these.
 func (l *Lake) breaking(ctx context.Context, p *part, from int, one rule, standing bool) ([]int64, error) {
+	if from == p.rows {
+		return nil, nil
+	}
 	records, err := ext.NewTable("_records")
 	if err != nil {
 		return nil, err
