@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -103,14 +104,29 @@ func (f *fleet) aborted(topic string) int {
 	return len(f.records(topic, kgo.ReadUncommitted())) - len(f.records(topic, kgo.ReadCommitted()))
 }
 
-// records reads a topic from its start to its end as it is now.
+// records reads a topic from its start to its end as it is now. A client that does
+// not come to it within half a minute is told on and replaced, twice.
 func (f *fleet) records(topic string, level kgo.IsolationLevel) []*kgo.Record {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	for try := 1; ; try++ {
+		records, err := f.read(topic, level)
+		if err == nil {
+			return records
+		}
+		err = fmt.Errorf("reading %s: %w; %s", topic, err, f.undecided(topic))
+		if try == 3 {
+			f.t.Fatal(err)
+		}
+		f.t.Log(err)
+	}
+}
+
+func (f *fleet) read(topic string, level kgo.IsolationLevel) (records []*kgo.Record, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	ends, err := f.watch.admin.ListEndOffsets(ctx, topic)
 	if err != nil {
-		f.t.Fatal(err)
+		return nil, err
 	}
 	left := map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) {
@@ -118,17 +134,18 @@ func (f *fleet) records(topic string, level kgo.IsolationLevel) []*kgo.Record {
 			left[o.Partition] = o.Offset
 		}
 	})
-	client, err := kgo.NewClient(kgo.SeedBrokers(f.real.seeds...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords())
+	var said tailBuffer // by the client, which tries again without end and without a word
+	client, err := kgo.NewClient(kgo.SeedBrokers(f.real.seeds...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords(),
+		kgo.WithLogger(kgo.BasicLogger(&said, kgo.LogLevelDebug, func() string { return time.Now().Format("15:04:05.000 ") })))
 	if err != nil {
-		f.t.Fatal(err)
+		return nil, err
 	}
 	defer client.Close()
-	var records []*kgo.Record
 	read := map[int32]int64{}
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			f.t.Fatalf("reading %s: %v; to be read up to %v, read up to %v; %s", topic, err, left, read, f.undecided(topic))
+			return nil, fmt.Errorf("%w; to be read up to %v, read up to %v; the client said\n%s", err, left, read, said.String())
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			read[r.Partition] = r.Offset
@@ -140,7 +157,28 @@ func (f *fleet) records(topic string, level kgo.IsolationLevel) []*kgo.Record {
 			}
 		})
 	}
-	return records
+	return records, nil
+}
+
+// tailBuffer keeps the last of what is written to it. It may be used in parallel.
+type tailBuffer struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (t *tailBuffer) Write(p []byte) (int, error) {
+	const most = 16 << 10
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, p...)
+	t.b = t.b[max(0, len(t.b)-most):]
+	return len(p), nil
+}
+
+func (t *tailBuffer) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.b)
 }
 
 // undecided says what readers of committed records stand in front of.
