@@ -135,7 +135,7 @@ func (f *fleet) read(topic string, level kgo.IsolationLevel) (records []*kgo.Rec
 		}
 	})
 	var said tailBuffer // by the client, which tries again without end and without a word
-	client, err := kgo.NewClient(kgo.SeedBrokers(f.real.seeds...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords(),
+	client, err := kgo.NewClient(kgo.SeedBrokers(f.real.seeds...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords(), kgo.WithDecompressor(&lz4Frames{}),
 		kgo.WithLogger(kgo.BasicLogger(&said, kgo.LogLevelDebug, func() string { return time.Now().Format("15:04:05.000 ") })))
 	if err != nil {
 		return nil, err

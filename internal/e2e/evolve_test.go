@@ -120,6 +120,7 @@ func watchTable(t *testing.T, u *up) *tableWatch {
 	running.Go(func() {
 		for ctx.Err() == nil {
 			r.ask()
+			time.Sleep(10 * time.Millisecond)
 		}
 	})
 	r.stop = sync.OnceFunc(func() { cancel(); running.Wait() })
@@ -146,7 +147,6 @@ func (r *tableWatch) ask() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lake == nil {
-		time.Sleep(10 * time.Millisecond)
 		return
 	}
 	rows, err := queryHTTP(*r.lake, "SELECT count() AS n, uniqExact(event_id, revision) AS d FROM prices")

@@ -84,7 +84,7 @@ func (f *fleet) catalog() string {
 	b.WriteString("calls:\n")
 	for n := range 3 * f.partitions {
 		p := n % f.partitions
-		fmt.Fprintf(&b, "  - id: %s\n    preset: kraken/ticker\n    account: %s\n    schedule: {every: 400ms}\n    symbols:\n",
+		fmt.Fprintf(&b, "  - id: %s\n    preset: kraken/ticker\n    account: %s\n    schedule: {every: 800ms}\n    symbols:\n",
 			f.keyOn(p, fmt.Sprintf("load-%d", n)), f.keyOn(p, fmt.Sprintf("account-%d", n)))
 		for i, s := range symbols {
 			fmt.Fprintf(&b, "      "+s+"\n", instruments[i])

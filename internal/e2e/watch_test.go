@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -67,19 +69,20 @@ func startWatch(t *testing.T, f *fleet) *watcher {
 
 // look notes what has moved. A broker that is away shows no progress.
 func (w *watcher) look(ctx context.Context) {
-	for _, role := range path {
-		if role == "scheduler" {
-			ends, err := w.admin.ListEndOffsets(ctx, schemas.TopicSchedules)
-			if err == nil {
-				ends.Each(func(o kadm.ListedOffset) { w.note(place{role, int(o.Partition)}, o.Offset, o.Err) })
-			}
+	ends, err := w.admin.ListEndOffsets(ctx, schemas.TopicSchedules)
+	if err == nil {
+		ends.Each(func(o kadm.ListedOffset) { w.note(place{"scheduler", int(o.Partition)}, o.Offset, o.Err) })
+	}
+	groups := map[string]string{} // of the other roles
+	for _, role := range path[1:] {
+		groups["pricelake."+role] = role
+	}
+	for group, commits := range w.admin.FetchManyOffsets(ctx, slices.Collect(maps.Keys(groups))...) {
+		if commits.Err != nil {
 			continue
 		}
-		commits, err := w.admin.FetchOffsets(ctx, "pricelake."+role)
-		if err != nil {
-			continue
-		}
-		commits.Each(func(o kadm.OffsetResponse) {
+		role := groups[group]
+		commits.Fetched.Each(func(o kadm.OffsetResponse) {
 			if o.Topic == inputs[role] {
 				w.note(place{role, int(o.Partition)}, o.At, o.Err)
 			}
