@@ -54,3 +54,24 @@ func betweenWrites(t *testing.T, idle bool) []time.Duration {
 	slices.Sort(gaps)
 	return gaps
 }
+
+// TestRangeSettlesTheFirstAtOnce: who looks at the committed offset sees a partition
+// move as soon as its new owner has written, not only with the owner's second range.
+func TestRangeSettlesTheFirstAtOnce(t *testing.T) {
+	t.Parallel()
+	c := newFake(t)
+	in, group := c.topic(t, 1), c.name(t)
+	c.number(t, in, 1, 0, 20)
+	l := c.newLake()
+	l.intent = func(stream.Batch) string { return "intent" }
+	l.hold = func(ctx context.Context, b stream.Batch) {
+		if b.Records[0].Offset > 0 {
+			<-ctx.Done()
+		}
+	}
+	r := c.rangeLoop(t, group, in)
+	r.Config.DrainTimeout = 100 * time.Millisecond
+	r.Topics[in] = kafka.Flush{Rows: 10}
+	start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
+	eventually(t, "the first range to be committed", func() bool { return c.committed(t, group, in)[0] == 10 })
+}

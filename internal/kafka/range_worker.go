@@ -24,6 +24,7 @@ type rangeWorker struct {
 	// stopped is told when the partition is quarantined; nil: nobody.
 	stopped func(error)
 
+	moved     bool      // a range was written and committed: the partition is seen to move again
 	committed int64     // everything below is committed
 	durable   int64     // everything below is durable: the next commit settles it
 	noted     string    // what the sink has committed beside committed
@@ -95,9 +96,10 @@ func (w *rangeWorker) writeDue(ctx context.Context, sink stream.RangeSink) bool 
 		return false
 	}
 	w.durable = c.next
-	if !w.hit(failpoint.RangeSettled) || !intended && !w.settle(ctx, c.next) {
+	if !w.hit(failpoint.RangeSettled) || (!intended || !w.moved) && !w.settle(ctx, c.next) {
 		return false
 	}
+	w.moved = true
 	c.done()
 	w.queue.release()
 	now := time.Now()
@@ -190,7 +192,8 @@ func (w *rangeWorker) claim(ctx context.Context) stream.RangeSink {
 // write hands the range to the sink until it is durable; ok is false when the
 // assignment ended first. The range is the same each time: its outcome is
 // unknown until a write succeeds. intended says that the next commit may settle
-// it.
+// it; the first of an assignment is settled at once, for those who look how long a
+// partition stood still.
 func (w *rangeWorker) write(ctx context.Context, c cut) (intended, ok bool) {
 	intend := func(ctx context.Context, first int64, metadata string) error {
 		if err := w.intend(ctx, c.last, first, metadata); err != nil {
