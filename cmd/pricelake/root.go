@@ -104,7 +104,7 @@ and ask the first question in a second terminal:
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&c.flags.config, "config", "", "configuration file (default: none; also PRICELAKE_CONFIG)")
-	f.StringVar(&c.flags.dataDir, "data-dir", "", "where state is kept; tools find the running lake there")
+	f.StringVar(&c.flags.dataDir, "data-dir", "", "where state is kept; tools find the running lake there (default ~/.local/share/pricelake/lake, of a demo …/demo)")
 	f.BoolVar(&c.flags.json, "json", false, "print JSON, one object a line")
 	f.StringVar(&c.flags.logLevel, "log-level", "", "debug, info, warn or error")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -71,11 +71,11 @@ and the same ones again at the next start.`,
 	f := cmd.Flags()
 	f.BoolVar(&opts.Demo, "demo", false, "poll the built-in simulator instead of real APIs")
 	f.StringSliceVar(&files, "catalog", nil, "catalog file (repeatable; default: the shipped catalog)")
-	f.StringVar(&opts.KafkaAddr, "kafka-addr", "", "host:port of the broker (default: 127.0.0.1:9092 or a free port)")
-	f.StringVar(&opts.RegistryAddr, "registry-addr", "", "host:port of the schema registry")
-	f.StringVar(&opts.ClickHouseAddr, "clickhouse-addr", "", "host:port of ClickHouse's native protocol")
-	f.StringVar(&opts.ClickHouseHTTPAddr, "clickhouse-http-addr", "", "host:port of ClickHouse's HTTP interface")
-	f.StringVar(&opts.AdminAddr, "admin-addr", "", "host:port of /metrics, /livez and /readyz")
+	f.StringVar(&opts.KafkaAddr, "kafka-addr", "", "host:port of the broker (default 127.0.0.1:9092, or a free port)")
+	f.StringVar(&opts.RegistryAddr, "registry-addr", "", "host:port of the schema registry (default 127.0.0.1:8081, or a free port)")
+	f.StringVar(&opts.ClickHouseAddr, "clickhouse-addr", "", "host:port of ClickHouse's native protocol (default 127.0.0.1:9000, or a free port)")
+	f.StringVar(&opts.ClickHouseHTTPAddr, "clickhouse-http-addr", "", "host:port of ClickHouse's HTTP interface (default 127.0.0.1:8123, or a free port)")
+	f.StringVar(&opts.AdminAddr, "admin-addr", "", "host:port of /metrics, /livez and /readyz (default 127.0.0.1:8090, or a free port)")
 	f.Int64Var(&opts.Seed, "demo-seed", 1, "seed of the simulated prices")
 	return cmd
 }
