@@ -22,6 +22,13 @@ func TestBrokers(t *testing.T) {
 	for _, role := range path {
 		procs = append(procs, f.run(role))
 	}
+	t.Cleanup(func() {
+		for _, p := range procs {
+			if t.Failed() {
+				t.Logf("%s: %s", p.name, p.tells())
+			}
+		}
+	})
 	for _, p := range procs {
 		p.ownsSome()
 	}

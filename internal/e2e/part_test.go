@@ -84,6 +84,19 @@ func (p *part) kill() {
 	<-p.exited
 }
 
+// tells ends the process and returns what it said last: of each of its goroutines
+// where it was.
+func (p *part) tells() string {
+	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err == nil {
+		_ = p.ended(10 * time.Second)
+	}
+	said, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(said[max(0, len(said)-(64<<10)):])
+}
+
 func (p *part) terminate() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)

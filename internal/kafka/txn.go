@@ -127,7 +127,8 @@ func (t *Txn) open(ctx context.Context) error {
 }
 
 // Publish writes all records in one transaction, or none. It returns after the
-// commit. On an error other than ErrFenced none is visible to readers of
+// commit, or an error once brokers have not answered for about as long as a
+// transaction may take (Config.TransactionTimeout) at each of its steps. On an error other than ErrFenced none is visible to readers of
 // committed records, unless the commit's own answer was lost (see
 // ErrOutcomeUnknown); calling again with the same records is up to the caller.
 func (t *Txn) Publish(ctx context.Context, rs ...stream.Record) error {
@@ -143,10 +144,18 @@ func (t *Txn) publish(ctx context.Context, rs []stream.Record, add func(context.
 	if err := t.open(ctx); err != nil || len(rs) == 0 {
 		return err
 	}
+	if t.doubt {
+		if err := t.abort(); err != nil {
+			return err
+		}
+	}
 	if err := t.client.BeginTransaction(); err != nil {
 		return t.failed("beginning a transaction of", err)
 	}
-	if err := t.fill(ctx, rs, add); err != nil {
+	// The coordinator gives it no longer, and the client would try for ever.
+	filling, done := context.WithTimeout(ctx, t.cfg.TransactionTimeout)
+	defer done()
+	if err := t.fill(filling, rs, add); err != nil {
 		return errors.Join(err, t.abort())
 	}
 	// The end is not cut short by ctx: a cut leaves the outcome unknown.

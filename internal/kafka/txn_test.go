@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/pricelake/pricelake/internal/kafka"
 	"github.com/pricelake/pricelake/internal/stream"
@@ -78,5 +79,48 @@ func testTxnFaults(t *testing.T, c *cluster) {
 	}
 	if got := c.all(t, topic)[0]; !slices.Equal(got, []string{"b"}) {
 		t.Errorf("the topic holds %q, want b: the broker had not committed a", got)
+	}
+}
+
+// TestTxnWithoutAnswers: brokers that take no records, for whatever reason, hold a
+// publication up for as long as a transaction may take, and the next one works once
+// they do again.
+func TestTxnWithoutAnswers(t *testing.T) {
+	t.Parallel()
+	for name, keys := range map[string][]kmsg.Key{
+		"to records":             {kmsg.Produce},
+		"to ends":                {kmsg.EndTxn, kmsg.InitProducerID},
+		"to records and to ends": {kmsg.Produce, kmsg.EndTxn, kmsg.InitProducerID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newFake(t)
+			topic := c.topic(t, 1)
+			cfg := c.config(t)
+			cfg.TransactionTimeout = time.Second
+			x, err := kafka.NewTxn(cfg, c.name(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(x.Close)
+			record := stream.Record{Topic: topic, Value: []byte("a")}
+			if err := x.Publish(t.Context(), record); err != nil {
+				t.Fatal(err)
+			}
+			away := c.fake.Fault(kfake.Fault{Keys: keys, Err: kerr.NotLeaderForPartition, Count: -1})
+			for range 2 {
+				began := time.Now()
+				if err := x.Publish(t.Context(), record); err == nil || errors.Is(err, kafka.ErrFenced) {
+					t.Errorf("publishing without answers: %v", err)
+				}
+				if took := time.Since(began); took > 20*time.Second {
+					t.Errorf("it took %s, a transaction may take %s", took, cfg.TransactionTimeout)
+				}
+			}
+			away.Remove()
+			if err := x.Publish(t.Context(), record); err != nil {
+				t.Errorf("once there are answers again: %v", err)
+			}
+		})
 	}
 }
