@@ -26,6 +26,7 @@ type Txn struct {
 	connector *connector
 	hung      atomic.Pointer[error] // what hangs, see connector
 	cancel    context.CancelFunc    // of the client
+	gone      <-chan struct{}       // closed when the client has ended
 
 	mu      sync.Mutex // one transaction at a time
 	opened  bool
@@ -81,7 +82,7 @@ func NewTxn(c Config, transactionalID string, options ...TxnOption) (*Txn, error
 		o.ctx = context.Background()
 	}
 	ctx, cancel := context.WithCancel(o.ctx)
-	t := &Txn{id: transactionalID, cfg: c, points: o.points, cancel: cancel}
+	t := &Txn{id: transactionalID, cfg: c, points: o.points, cancel: cancel, gone: ctx.Done()}
 	t.mender = &mender{cfg: c, id: transactionalID, outputs: o.outputs, metrics: metrics, group: o.group, topics: o.topics, log: c.logger()}
 	t.connector = &connector{mender: t.mender, hangs: func(err error) {
 		t.hung.Store(&err)
@@ -156,6 +157,9 @@ func (t *Txn) publish(ctx context.Context, rs []stream.Record, add func(context.
 	filling, done := context.WithTimeout(ctx, t.cfg.TransactionTimeout)
 	defer done()
 	if err := t.fill(filling, rs, add); err != nil {
+		if t.fenced != nil {
+			return err
+		}
 		return errors.Join(err, t.abort())
 	}
 	// The end is not cut short by ctx: a cut leaves the outcome unknown.
@@ -186,6 +190,9 @@ func (t *Txn) fill(ctx context.Context, rs []stream.Record, add func(context.Con
 	acks := produce(ctx, t.client, rs)
 	select {
 	case <-acks.done:
+	case <-t.gone:
+		// The client then forgets to say so of what it could not send.
+		return t.failed("publishing in a transaction of", errClientEnded)
 	case <-ctx.Done():
 		return fmt.Errorf("publishing in a transaction of %q: %w", t.id, ctx.Err())
 	}
@@ -242,7 +249,7 @@ func (t *Txn) failed(doing string, err error) error {
 		// The next holder ends it; it may be the same process.
 		err = fmt.Errorf("%w: %w: %w", ErrFenced, *hung, err)
 	}
-	if errors.Is(err, ErrFenced) {
+	if errors.Is(err, ErrFenced) || errors.Is(err, errClientEnded) {
 		t.fenced = err
 	}
 	return err
@@ -260,4 +267,7 @@ func (t *Txn) Close() {
 	}
 }
 
-var errClosed = errors.New("used after Close")
+var (
+	errClosed      = errors.New("used after Close")
+	errClientEnded = errors.New("the client has ended")
+)
