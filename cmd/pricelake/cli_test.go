@@ -57,6 +57,12 @@ func TestExitCodes(t *testing.T) {
 	f(exitUsage, "no running lake was found", "sql", "--\nSELECT 1", "--json")
 	f(exitUsage, "no running lake was found", "run", "lake")
 	f(exitUsage, "no running lake was found", "catalog", "apply", "--shipped")
+	stopped := t.TempDir()
+	if err := os.WriteFile(filepath.Join(stopped, "endpoints.json"), []byte(`{"kafka": "127.0.0.1:1"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f(exitUsage, "no running lake was found", "--data-dir", stopped, "sql", "SELECT 1")
+	f(exitUsage, `no role "fly"; those that can be left out are scheduler, `, "up", "--without", "fly")
 	f(exitUsage, "give --shipped", "catalog", "apply")
 	f(exitUsage, "log.level: write debug", "--log-level", "loud", "status")
 	f(exitUsage, "name dead letters by id, or give --all", "dlq", "replay")

@@ -57,7 +57,7 @@ func (c *cli) switchCommand(paused bool, cmd *cobra.Command) *cobra.Command {
 		}
 		return nil
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why; `status` and /readyz show it")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who read status or /readyz")
 	return cmd
 }
 

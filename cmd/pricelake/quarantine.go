@@ -60,7 +60,7 @@ func (c *cli) quarantineRelease() *cobra.Command {
 		Use:   "release TOPIC PARTITION",
 		Short: "Let a partition go on from an offset",
 		Long: `Sets the position of the lake in one partition. Every process of the role lake has
-to be stopped. What the lake already holds of the topic is not written again, so
+to be stopped; an ` + "`up` is stopped and started with `up --without lake`" + ` for that. What the lake already holds of the topic is not written again, so
 an offset that is too low costs time and nothing else; what lies below it is
 never read. A partition that does not stand still, but waits at a record that
 nobody can read, is taken over that record with --to.`,

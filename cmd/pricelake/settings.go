@@ -126,7 +126,7 @@ func (c *cli) runningUp() (*app.Endpoints, error) {
 	}
 	if named != "" {
 		e, ok, err := app.ReadEndpoints(named)
-		if err != nil || !ok {
+		if err != nil || !ok || !answers(e.Kafka) {
 			return nil, err
 		}
 		return &e, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pricelake/pricelake/internal/secure"
 	"github.com/pricelake/pricelake/sinks/lake"
 )
 
@@ -52,7 +54,11 @@ read; --write takes the one that owns the tables.`,
 				return err
 			}
 			defer a.Close()
-			if err := a.Query(cmd.Context(), query, write, rows.Columns, rows.Row); err != nil {
+			err = a.Query(cmd.Context(), query, write, rows.Columns, rows.Row)
+			if errors.Is(err, secure.ErrForbidden) && !write {
+				err = fmt.Errorf("%w; the account for readers asks: a statement that changes the lake needs --write", err)
+			}
+			if err != nil {
 				return err
 			}
 			return rows.Close()

@@ -37,7 +37,7 @@ All ports are on the loopback address: the usual ones if they are free, else any
 and the same ones again at the next start.`,
 		Args: cobra.NoArgs,
 		Example: examples("pricelake up --demo", "pricelake up --catalog catalog.yaml",
-			"pricelake up --demo --json | head -n 1 | jq -r .clickhouse_http"),
+			"pricelake up --demo --json >up.jsonl &  # its first line has the addresses"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg := app.UpDefaults()
 			if err := c.overlay(&cfg); err != nil {
@@ -45,6 +45,11 @@ and the same ones again at the next start.`,
 			}
 			if err := c.refuseServers(); err != nil {
 				return usageError{err}
+			}
+			if len(opts.Without) > 0 {
+				if _, err := chosenRoles(opts.Without, app.RoleNames(), "those that can be left out"); err != nil {
+					return err
+				}
 			}
 			named := cfg.DataDir != ""
 			if !named {
@@ -76,6 +81,7 @@ and the same ones again at the next start.`,
 	f.StringVar(&opts.ClickHouseAddr, "clickhouse-addr", "", "host:port of ClickHouse's native protocol (default 127.0.0.1:9000, or a free port)")
 	f.StringVar(&opts.ClickHouseHTTPAddr, "clickhouse-http-addr", "", "host:port of ClickHouse's HTTP interface (default 127.0.0.1:8123, or a free port)")
 	f.StringVar(&opts.AdminAddr, "admin-addr", "", "host:port of /metrics, /livez and /readyz (default 127.0.0.1:8090, or a free port)")
+	f.StringSliceVar(&opts.Without, "without", nil, "role that is not started (repeatable), as before `pricelake quarantine release`")
 	f.Int64Var(&opts.Seed, "demo-seed", 1, "seed of the simulated prices")
 	return cmd
 }
@@ -126,7 +132,7 @@ func upLog(cfg config.Config, stderr io.Writer) (io.Writer, func(), error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("making the data dir %q: %w; choose another with --data-dir", cfg.DataDir, err)
 	}
-	name := cfg.DataDir + "/pricelake.log"
+	name := logFile(cfg.DataDir)
 	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the log: %w; choose another data dir with --data-dir", err)
@@ -137,6 +143,8 @@ func upLog(cfg config.Config, stderr io.Writer) (io.Writer, func(), error) {
 		}
 	}, nil
 }
+
+func logFile(dataDir string) string { return filepath.Join(dataDir, "pricelake.log") }
 
 // upScreen shows what `up` does. With --json standard output carries only JSON,
 // the rest goes to standard error.
@@ -240,6 +248,7 @@ func (s *upScreen) ready(e app.Endpoints) {
 	s.say("  ClickHouse native  %s   user %s", e.ClickHouseNative, e.ClickHouseUser)
 	s.say("  ClickHouse HTTP    %s   password in %s/endpoints.json", e.ClickHouseHTTP, e.DataDir)
 	s.say("  metrics, health    %s/metrics", e.Admin)
+	s.say("  log                %s", logFile(e.DataDir))
 	if e.Simulator != "" {
 		s.say("  simulated APIs     %s   what they served: %s/ledger", e.Simulator, e.Simulator)
 	}

@@ -69,7 +69,7 @@ func (c *cli) printVerify(r app.VerifyReport, bounded bool) error {
 		c.verifyTable(r, bounded)
 	}
 	if !r.OK {
-		return checkError{errors.New("the lake does not hold every committed record exactly once")}
+		return checkError{errors.New("the lake does not hold every committed record exactly once; `pricelake quarantine ls` says whether a partition stands still, and why")}
 	}
 	return nil
 }
@@ -102,7 +102,12 @@ func (c *cli) verifyTable(r app.VerifyReport, bounded bool) {
 
 // findings names the offsets that are wrong, a run of them on one line.
 func (c *cli) findings(what string, p lake.Report, ranges []lake.OffsetRange) {
-	for _, o := range ranges {
+	const most = 20 // runs; of a log that has lost something there may be thousands
+	for i, o := range ranges {
+		if i == most {
+			c.out.line("%s  %s partition %d: %d more runs of offsets, up to %d; --json names all", c.out.bad(what), p.Topic, p.Partition, len(ranges)-most, ranges[len(ranges)-1].Last)
+			return
+		}
 		if o.First == o.Last {
 			c.out.line("%s  %s partition %d offset %d", c.out.bad(what), p.Topic, p.Partition, o.First)
 			continue

@@ -56,7 +56,7 @@ func ReadEndpoints(dir string) (e Endpoints, ok bool, err error) {
 		return Endpoints{}, false, fmt.Errorf("reading endpoints: %w", err)
 	}
 	if err := json.Unmarshal(b, &e); err != nil {
-		return Endpoints{}, false, fmt.Errorf("reading endpoints in %q: %w", dir, err)
+		return Endpoints{}, false, fmt.Errorf("reading endpoints in %q: %w; `pricelake up` on this data dir writes them anew", dir, err)
 	}
 	return e, true, nil
 }

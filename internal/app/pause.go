@@ -36,7 +36,7 @@ func (a *App) SwitchRole(ctx context.Context, role string, paused bool, by, reas
 	if err != nil {
 		return RoleSwitch{}, err
 	}
-	if last := before[role]; last.Paused == paused && (last.Reason == reason || !paused) {
+	if last := before[role]; last.Paused == paused && (last.Reason == reason || reason == "" || !paused) {
 		last.Role = role
 		return RoleSwitch{RoleSwitched: last}, nil
 	}

@@ -134,7 +134,7 @@ func (a *App) ReleaseQuarantine(ctx context.Context, tp stream.TopicPartition, n
 	}
 	err = admin.Release(ctx, lakeGroup, tp, next)
 	if errors.Is(err, kafka.ErrGroupInUse) {
-		return q, fmt.Errorf("stop every process of the role %s first, then release, then start it again: %w", lake.Role, err)
+		return q, fmt.Errorf("stop every process of the role %[1]s first (an `up`: stop it, and start it with `up --without %[1]s`), then release, then start it again: %[2]w", lake.Role, err)
 	}
 	q.Committed = next
 	return q, err

@@ -65,4 +65,10 @@ func TestSwitchesNoticeANewTopic(t *testing.T) {
 	if !paused("lake") {
 		t.Error("the lake is not paused by the topic that is there")
 	}
+	for _, reason := range []string{"it moves", ""} { // a second pause without a word keeps the first one's
+		s, err := a.SwitchRole(t.Context(), "lake", true, "test", reason)
+		if err != nil || s.Reason != "it moves" || s.Changed != (reason != "") {
+			t.Errorf("pausing with the reason %q: %+v, %v", reason, s, err)
+		}
+	}
 }

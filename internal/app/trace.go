@@ -128,7 +128,9 @@ func (t *tracer) follow(ctx context.Context) error {
 		return err
 	}
 	if t.source() == "" {
-		return nil // nobody was asked, as far as the lake knows
+		// As far as the lake knows nobody was asked; but prices are loaded before
+		// the poll that they are of. Only new ones are: no table is ordered by the id.
+		return t.read(ctx, StepPrice, pricesSQL, t.correlation, " AND fetched_at > now() - INTERVAL 10 MINUTE")
 	}
 	if err := t.read(ctx, StepPrice, pricesSQL, t.correlation, t.source(), t.fetched()); err != nil {
 		return err

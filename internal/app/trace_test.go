@@ -161,6 +161,12 @@ func TestTraceOfWhatIsNotLoaded(t *testing.T) {
 	if _, err := r.app.Trace(t.Context(), id); err == nil || !strings.Contains(err.Error(), id.String()) || !strings.Contains(err.Error(), "pricelake status") {
 		t.Errorf("nothing is there: %v", err)
 	}
+	fresh := schemas.DeriveID("test", "fresh")
+	r.insert("prices", "event_id, revision, provider, call_id, instrument, kind, rate_type, price, event_time, fetched_at, correlation_id, recorded_at",
+		"'"+fresh.String()+"'", 1, "'kraken'", "'c'", "'BTC-EUR'", "'ticker'", "'last'", "'1'", "now()", "now()", "'"+fresh.String()+"'", "'2026-01-02 03:04:07'")
+	if got, want := r.trace(fresh), "07.000 price BTC-EUR last"; got != want {
+		t.Errorf("a price that is loaded before its poll: %q, want %q", got, want)
+	}
 	r.deadLetter(alone)
 	if got, want := r.trace(alone), "05.000 dead_letter  invalid"; got != want {
 		t.Errorf("a dead letter alone: %q, want %q", got, want)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,8 @@ type UpOptions struct {
 	Demo    bool
 	Seed    int64 // of the simulator
 	Version string
+	// Without names roles that are not started.
+	Without []string
 	// Catalog makes the catalog to apply; it is given the simulator's address.
 	// Unused with Demo.
 	Catalog func(simulator string) (*catalog.Catalog, error)
@@ -264,7 +267,7 @@ func (u *upRun) serveAdmin(sim string) error {
 // outlive the roles: they get a context of their own.
 func (u *upRun) run(ctx context.Context) error {
 	var roles ops.Group
-	u.app.addRoles(&roles, RoleNames())
+	u.app.addRoles(&roles, slices.DeleteFunc(RoleNames(), func(name string) bool { return slices.Contains(u.opts.Without, name) }))
 	roles.Add("counts", func(ctx context.Context) error { return u.app.watchCounts(ctx, u.opts.Events.Counts) })
 
 	drain := context.AfterFunc(ctx, u.app.health.Drain)

@@ -62,7 +62,10 @@ func (a *App) Verify(ctx context.Context, opts VerifyOptions) (VerifyReport, err
 	if err != nil {
 		return VerifyReport{}, err
 	}
-	v := verifier{opts: opts}
+	v := verifier{opts: opts, paused: func(ctx context.Context) (string, error) {
+		switched, err := a.roleSwitches(ctx)
+		return pausedText(switched[lake.Role]), err
+	}}
 	if v.lake, err = a.openLake(); err != nil {
 		return VerifyReport{}, err
 	}
@@ -140,6 +143,8 @@ type verifier struct {
 	lake  *lake.Lake
 	log   *kafka.Log
 	admin *kafka.Admin
+	// paused says why the role lake takes nothing new; empty: it does.
+	paused func(context.Context) (string, error)
 }
 
 // parallelVerify is how many partitions are compared at a time.
@@ -185,6 +190,9 @@ func (v *verifier) topic(ctx context.Context, t lake.Table, report *VerifyReport
 
 const waitStep = 100 * time.Millisecond
 
+// pausedEvery is in how many of these it is asked whether the lake is paused.
+const pausedEvery = 50
+
 // await waits until the lake has read every record that was committed when it
 // was called.
 func (v *verifier) await(ctx context.Context, p kafka.Position) (kafka.Position, error) {
@@ -192,7 +200,17 @@ func (v *verifier) await(ctx context.Context, p kafka.Position) (kafka.Position,
 	if err != nil {
 		return p, err
 	}
-	for last >= 0 && p.Committed <= last {
+	for round := 0; last >= 0 && p.Committed <= last; round++ {
+		if p.Stopped != "" {
+			return p, nil // until somebody releases it, and then it is what it is
+		}
+		if round%pausedEvery == 0 {
+			if why, err := v.paused(ctx); err != nil {
+				return p, err
+			} else if why != "" {
+				return p, fmt.Errorf("waiting for the lake to read %s[%d]: the role is %s", p.Topic, p.Partition, why)
+			}
+		}
 		timer := time.NewTimer(waitStep)
 		select {
 		case <-ctx.Done():
