@@ -128,6 +128,7 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 	for _, topic := range s.topics {
 		paces[topic] = newPace(perSecond)
 	}
+	others := make(turns, opensOfOthers)
 	s.work = func(ctx context.Context, a *assignment) {
 		flush := r.Topics[a.Topic].withDefaults()
 		w := &rangeWorker{
@@ -137,6 +138,9 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 			},
 			pace:   paces[a.Topic].turn,
 			commit: a.commit, points: r.Config.Failpoints,
+		}
+		if !flush.Apart && len(s.apart) > 0 {
+			w.openTurn = func() (done func()) { return others.take(a) }
 		}
 		if r.Stopped != nil {
 			w.stopped = func(why error) { r.Stopped(a.TopicPartition, why) }

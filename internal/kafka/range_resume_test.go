@@ -75,3 +75,36 @@ func TestRangeSettlesTheFirstAtOnce(t *testing.T) {
 	start(t, func(ctx context.Context) error { return r.Run(ctx, l.Open) })
 	eventually(t, "the first range to be committed", func() bool { return c.committed(t, group, in)[0] == 10 })
 }
+
+// TestRangeOpensWhatMakesTheLoadFirst: the partitions of a topic that is apart do not
+// wait for those of others to be opened, and a few of those that take their time hold
+// nobody up for long.
+func TestRangeOpensWhatMakesTheLoadFirst(t *testing.T) {
+	t.Parallel()
+	c := newFake(t)
+	heavy, other, group := c.topic(t, 1), c.topic(t, 6), c.name(t)
+	began := make(chan time.Time, 7)
+	open := func(ctx context.Context, claim stream.Claim) (stream.RangeSink, error) {
+		began <- time.Now()
+		if claim.Topic == other {
+			<-ctx.Done() // it waits for somebody who is frozen
+			return nil, ctx.Err()
+		}
+		return sinkFunc(func(stream.Batch) {}), nil
+	}
+	r := kafka.Range{Config: c.config(t), Group: group, Topics: map[string]kafka.Flush{heavy: {Apart: true}, other: {}}}
+	r.Config.DrainTimeout = 100 * time.Millisecond
+	start(t, func(ctx context.Context) error { return r.Run(ctx, open) })
+	var at []time.Time
+	for range 7 {
+		at = append(at, <-began)
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	// The heavy one and two others at once; the rest after their patience.
+	if last := at[6].Sub(at[0]); last < 250*time.Millisecond {
+		t.Errorf("all began within %s: nobody waited for a turn", last)
+	}
+	if late := at[3].Sub(at[0]); late < 200*time.Millisecond {
+		t.Errorf("the fourth began after %s", late)
+	}
+}

@@ -18,7 +18,8 @@ type rangeWorker struct {
 	reread   stream.Reread
 	flush    Flush
 	interval func() time.Duration
-	pace     func() time.Time // takes a turn of a write that is not full and says when it is; nil: at once
+	pace     func() time.Time     // takes a turn of a write that is not full and says when it is; nil: at once
+	openTurn func() (done func()) // waits for the turn of an open; nil: at once
 	commit   func(ctx context.Context, next int64, metadata string) error
 	points   *failpoint.Set
 	// stopped is told when the partition is quarantined; nil: nobody.
@@ -174,7 +175,7 @@ func (w *rangeWorker) claim(ctx context.Context) stream.RangeSink {
 		return nil
 	}
 	for fails := 1; ; fails++ {
-		sink, err := w.open(ctx, claim)
+		sink, err := w.opened(ctx, claim)
 		if err == nil {
 			_, w.canGather = sink.(stream.Gatherer)
 			return sink
@@ -187,6 +188,13 @@ func (w *rangeWorker) claim(ctx context.Context) stream.RangeSink {
 			return nil
 		}
 	}
+}
+
+func (w *rangeWorker) opened(ctx context.Context, claim stream.Claim) (stream.RangeSink, error) {
+	if w.openTurn != nil {
+		defer w.openTurn()()
+	}
+	return w.open(ctx, claim)
 }
 
 // write hands the range to the sink until it is durable; ok is false when the
