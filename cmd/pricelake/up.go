@@ -47,7 +47,8 @@ and the same ones again at the next start.`,
 				return usageError{err}
 			}
 			if len(opts.Without) > 0 {
-				if _, err := chosenRoles(opts.Without, app.RoleNames(), "those that can be left out"); err != nil {
+				var err error
+				if opts.Without, err = chosenRoles(opts.Without, app.RoleNames(), "those that can be left out"); err != nil {
 					return err
 				}
 			}
@@ -81,7 +82,7 @@ and the same ones again at the next start.`,
 	f.StringVar(&opts.ClickHouseAddr, "clickhouse-addr", "", "host:port of ClickHouse's native protocol (default 127.0.0.1:9000, or a free port)")
 	f.StringVar(&opts.ClickHouseHTTPAddr, "clickhouse-http-addr", "", "host:port of ClickHouse's HTTP interface (default 127.0.0.1:8123, or a free port)")
 	f.StringVar(&opts.AdminAddr, "admin-addr", "", "host:port of /metrics, /livez and /readyz (default 127.0.0.1:8090, or a free port)")
-	f.StringSliceVar(&opts.Without, "without", nil, "role that is not started (repeatable), as before `pricelake quarantine release`")
+	f.StringSliceVar(&opts.Without, "without", nil, "role that is not started (repeatable), as the release of a quarantine needs it of the lake")
 	f.Int64Var(&opts.Seed, "demo-seed", 1, "seed of the simulated prices")
 	return cmd
 }

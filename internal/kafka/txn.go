@@ -129,8 +129,8 @@ func (t *Txn) open(ctx context.Context) error {
 
 // Publish writes all records in one transaction, or none. It returns after the
 // commit, or an error once brokers have not answered for about as long as a
-// transaction may take (Config.TransactionTimeout) at each of its steps. On an error other than ErrFenced none is visible to readers of
-// committed records, unless the commit's own answer was lost (see
+// transaction may take (Config.TransactionTimeout) at each of its steps. On an
+// error other than ErrFenced none is visible to readers of committed records, unless the commit's own answer was lost (see
 // ErrOutcomeUnknown); calling again with the same records is up to the caller.
 func (t *Txn) Publish(ctx context.Context, rs ...stream.Record) error {
 	return t.publish(ctx, rs, nil)
