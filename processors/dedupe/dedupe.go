@@ -26,6 +26,9 @@ const (
 	// partitions of a process share: memtables of a few busy partitions and the
 	// filters of 20 million ids.
 	DefaultCacheBytes = 64 << 20
+	// seenBytes is the memory of the filters over the ids of all partitions: 16
+	// million at least. More are looked for in the store.
+	seenBytes = 32 << 20
 	// minFreeBytes is what the state's disk must have free before a batch is
 	// taken on: a store that runs out of disk in the middle of a write can only
 	// be given up.
@@ -66,7 +69,7 @@ type Deduplicator struct {
 	dead    *processors.DeadLetters
 	metrics *metrics
 	fs      vfs.FS
-	cache   *pebble.Cache
+	memory  memory
 
 	mu   sync.Mutex
 	open map[*state]struct{}
@@ -82,7 +85,7 @@ func New(c Config) *Deduplicator {
 		config: c,
 		dead:   &processors.DeadLetters{Role: Role, Encoder: c.DeadLetters},
 		fs:     vfs.Default,
-		cache:  pebble.NewCache(c.CacheBytes),
+		memory: memory{cache: pebble.NewCache(c.CacheBytes), seen: newAllowance(seenBytes)},
 		open:   map[*state]struct{}{},
 	}
 	d.metrics = newMetrics(c.Registerer, d.stateBytes)
@@ -90,7 +93,7 @@ func New(c Config) *Deduplicator {
 }
 
 // Close frees what the stages share, after all of them were closed.
-func (d *Deduplicator) Close() { d.cache.Unref() }
+func (d *Deduplicator) Close() { d.memory.cache.Unref() }
 
 // Open is the stream.OpenStage of the deduplicator: it opens the partition's
 // state, restores what it lacks from the lake and applies what the output

@@ -44,7 +44,7 @@ func (d *Deduplicator) checkPredecessor(out stream.TopicPartition, id stream.Top
 // openState opens the store in dir. One that is of no use is moved aside, for
 // whoever wants to know why, and a new one is begun.
 func (d *Deduplicator) openState(dir string, id stream.TopicID, log *slog.Logger) (*state, error) {
-	s, err := openState(dir, id, d.cache, d.fs, log)
+	s, err := openState(dir, id, d.memory, d.fs, log)
 	if !errors.Is(err, errUnusable) {
 		return s, err
 	}
@@ -54,7 +54,7 @@ func (d *Deduplicator) openState(dir string, id stream.TopicID, log *slog.Logger
 	}
 	d.metrics.discarded.Inc()
 	log.Error("state was of no use and is rebuilt from the lake and the topic", "dir", dir, "moved_to", aside, "err", err)
-	return openState(dir, id, d.cache, d.fs, log)
+	return openState(dir, id, d.memory, d.fs, log)
 }
 
 // catchUp makes a state say what its output partition says.

@@ -277,7 +277,7 @@ func TestCrashKeepsAWholePrefix(t *testing.T) {
 	log.start()
 	defer log.stop()
 	open := func(fs vfs.FS) *state {
-		s, err := openState("/state", stream.TopicID{1}, cache, fs, log.d.config.Logger)
+		s, err := openState("/state", stream.TopicID{1}, memory{cache, newAllowance(1 << 20)}, fs, log.d.config.Logger)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,8 @@ package dedupe
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,8 +25,16 @@ const (
 	memtableBytes = 4 << 20
 	tableBytes    = 8 << 20
 	blockBytes    = 8 << 10
-	bloomBits     = 10 // 1 % false positives: one look-up of a new id in a hundred reads a block
+	bloomBits     = 10 // 1 % false positives: of what is looked for in vain, one id in a hundred reads a block
 	maxOpenFiles  = 256
+)
+
+// An id that was looked for in vain pays for reading so many into the filter of
+// a store that was there before, a few thousand at a time: what is rarely asked
+// for a new id does not read itself whole.
+const (
+	learnPerMiss = 4
+	learnAtOnce  = 1 << 12
 )
 
 // checkpointKey is shorter than every id, so it is none.
@@ -34,6 +44,12 @@ const checkpointKey = "\x00"
 // of another topic, or of another version of this program. It is rebuilt. Any
 // other error of opening is worth another try.
 var errUnusable = errors.New("the store is of no use")
+
+// memory is what the stores of a process share.
+type memory struct {
+	cache *pebble.Cache // blocks, filters of tables, memtables
+	seen  *allowance
+}
 
 // change sets the entry of an id.
 type change struct {
@@ -48,15 +64,18 @@ type state struct {
 	topic  stream.TopicID
 	at     checkpoint
 	recent recent
+	seen   seen
 	failed error // the store cannot go on; nothing it says counts any more
 
-	missing []int // of lookup, kept for its memory
+	// Kept for their memory: missing of lookup, order of apply.
+	missing []int
+	order   []ordered
 }
 
 // openState opens or creates the store in dir for the output topic's id.
-func openState(dir string, topic stream.TopicID, cache *pebble.Cache, fs vfs.FS, logger *slog.Logger) (*state, error) {
-	s := &state{topic: topic}
-	options := storeOptions(cache, fs, logger)
+func openState(dir string, topic stream.TopicID, m memory, fs vfs.FS, logger *slog.Logger) (*state, error) {
+	s := &state{topic: topic, seen: seen{memory: m.seen}}
+	options := storeOptions(m.cache, fs, logger)
 	// A store whose first file is gone would else be begun anew around what is
 	// left of it, checkpoint and all.
 	if left, err := fs.List(dir); err == nil {
@@ -70,6 +89,9 @@ func openState(dir string, topic stream.TopicID, cache *pebble.Cache, fs vfs.FS,
 		return nil, err
 	}
 	if err := s.guard(s.readCheckpoint); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if err := s.guard(func() error { return s.learn(1) }); err != nil { // all there is to learn of an empty store
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -128,35 +150,78 @@ func (s *state) lookup(ids []schemas.ID, entries []entry, found []bool) error {
 	return s.guard(func() error {
 		s.missing = s.missing[:0]
 		for i := range ids {
-			if entries[i], found[i] = s.recent.get(&ids[i]); !found[i] {
+			if entries[i], found[i] = s.recent.get(&ids[i]); !found[i] && !s.seen.absent(&ids[i]) {
 				s.missing = append(s.missing, i)
 			}
 		}
-		// Neighbours in the store are read one after the other.
-		slices.SortFunc(s.missing, func(a, b int) int { return bytes.Compare(ids[a][:], ids[b][:]) })
-		for _, i := range s.missing {
-			if err := s.get(&ids[i], &entries[i], &found[i]); err != nil {
-				return fmt.Errorf("looking up event %s: %w", ids[i], err)
-			}
+		if err := s.find(ids, entries, found); err != nil {
+			return err
 		}
-		return nil
+		if s.seen.credit < learnAtOnce || s.seen.whole || s.seen.full {
+			return nil
+		}
+		credit := s.seen.credit
+		s.seen.credit = 0
+		return s.learn(credit)
 	})
 }
 
-func (s *state) get(id *schemas.ID, e *entry, found *bool) error {
-	v, closer, err := s.db.Get(id[:])
-	if errors.Is(err, pebble.ErrNotFound) {
+// learn reads up to n more ids of the store into the filter. It is whole when
+// there are no more.
+func (s *state) learn(n int) (err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: s.seen.next})
+	if err != nil {
+		return fmt.Errorf("reading the ids of the store: %w", err)
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	ok := it.First()
+	for ; ok && n > 0; ok = it.Next() {
+		if id := it.Key(); len(id) == len(schemas.ID{}) {
+			s.seen.add((*schemas.ID)(id))
+			n--
+		}
+	}
+	if ok {
+		s.seen.next = bytes.Clone(it.Key())
 		return nil
 	}
+	if err := it.Error(); err != nil {
+		return fmt.Errorf("reading the ids of the store: %w", err)
+	}
+	s.seen.whole, s.seen.next = !s.seen.full, nil
+	return nil
+}
+
+// find looks for the missing ids in their order: neighbours in the store are in
+// one block, which one iterator keeps at hand.
+func (s *state) find(ids []schemas.ID, entries []entry, found []bool) (err error) {
+	if len(s.missing) == 0 {
+		return nil
+	}
+	slices.SortFunc(s.missing, func(a, b int) int { return bytes.Compare(ids[a][:], ids[b][:]) })
+	it, err := s.db.NewIter(nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("looking up %d events: %w", len(s.missing), err)
 	}
-	if *e, *found = decodeEntry(v); !*found {
-		err = fmt.Errorf("its %d bytes cannot be read", len(v))
-	} else {
-		s.recent.put(id, *e)
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for _, i := range s.missing {
+		if !it.SeekPrefixGE(ids[i][:]) { // the prefix of a key is all of it
+			if err := it.Error(); err != nil {
+				return fmt.Errorf("looking up event %s: %w", ids[i], err)
+			}
+			s.seen.credit += learnPerMiss
+			continue
+		}
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return fmt.Errorf("looking up event %s: %w", ids[i], err)
+		}
+		if entries[i], found[i] = decodeEntry(v); !found[i] {
+			return fmt.Errorf("looking up event %s: its %d bytes cannot be read", ids[i], len(v))
+		}
+		s.recent.put(&ids[i], entries[i])
 	}
-	return errors.Join(err, closer.Close())
+	return nil
 }
 
 // apply sets entries and moves the checkpoint: both or neither, also on disk.
@@ -166,10 +231,12 @@ func (s *state) apply(changes []change, at checkpoint, sync bool) error {
 		b := s.db.NewBatchWithSize(64 + 48*len(changes))
 		defer func() { err = errors.Join(err, b.Close()) }()
 		var buf [maxEntryBytes]byte
-		for i := range changes {
-			if err := b.Set(changes[i].id[:], changes[i].entry.append(buf[:0]), nil); err != nil {
-				return fmt.Errorf("remembering event %s: %w", changes[i].id, err)
+		for _, o := range s.inOrder(changes) {
+			c := &changes[o.index]
+			if err := b.Set(c.id[:], c.entry.append(buf[:0]), nil); err != nil {
+				return fmt.Errorf("remembering event %s: %w", c.id, err)
 			}
+			s.seen.add(&c.id)
 		}
 		if err := s.commit(b, at, sync); err != nil {
 			return fmt.Errorf("remembering %d events: %w", len(changes), err)
@@ -179,6 +246,28 @@ func (s *state) apply(changes []change, at checkpoint, sync bool) error {
 		}
 		return nil
 	})
+}
+
+// ordered is where a change is, with the first half of its id.
+type ordered struct {
+	prefix uint64
+	index  int
+}
+
+// inOrder returns changes in the order of their ids, nearly: the store takes
+// neighbours without a search. Changes of one id keep their order.
+func (s *state) inOrder(changes []change) []ordered {
+	s.order = s.order[:0]
+	for i := range changes {
+		s.order = append(s.order, ordered{binary.BigEndian.Uint64(changes[i].id[:]), i})
+	}
+	slices.SortFunc(s.order, func(a, b ordered) int {
+		if c := cmp.Compare(a.prefix, b.prefix); c != 0 {
+			return c
+		}
+		return a.index - b.index
+	})
+	return s.order
 }
 
 // merge sets those entries whose revision is above what is known of their id. The
@@ -265,6 +354,7 @@ func (s *state) bytes() uint64 { return s.db.Metrics().DiskSpaceUsage() }
 
 func (s *state) close() error {
 	s.failed = nil
+	s.seen.release()
 	if err := s.guard(s.db.Close); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
