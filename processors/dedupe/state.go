@@ -106,9 +106,11 @@ func storeOptions(cache *pebble.Cache, fs vfs.FS, logger *slog.Logger) *pebble.O
 		MaxOpenFiles:       maxOpenFiles,
 		MemTableSize:       memtableBytes,
 		// Ids without a time (trades) lie all over the first part of the key
-		// space, and every compaction from the top rewrites that: fewer of them.
-		L0CompactionThreshold: 8,
-		L0StopWritesThreshold: 24,
+		// space, and every compaction from the top rewrites that: fewer of them,
+		// and in tables without the ids of a time, which move down as they are.
+		L0CompactionThreshold: 16,
+		L0StopWritesThreshold: 48,
+		FlushSplitBytes:       1 << 20,
 		// One compaction at a time: the store must not take the processor
 		// from the stages.
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
