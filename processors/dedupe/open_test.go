@@ -2,6 +2,7 @@ package dedupe
 
 import (
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -273,16 +274,7 @@ func TestCrashKeepsAWholePrefix(t *testing.T) {
 	disk := vfs.NewCrashableMem()
 	cache := pebble.NewCache(8 << 20)
 	defer cache.Unref()
-	log := newRig(t, 1)
-	log.start()
-	defer log.stop()
-	open := func(fs vfs.FS) *state {
-		s, err := openState("/state", stream.TopicID{1}, memory{cache, newAllowance(1 << 20)}, fs, log.d.config.Logger)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
+	open := func(fs vfs.FS) *state { return mustOpenState(t, fs, cache) }
 	s := open(disk)
 	for n := range batches {
 		changes := make([]change, size)
@@ -313,6 +305,15 @@ func TestCrashKeepsAWholePrefix(t *testing.T) {
 		mustCloseState(t, left)
 	}
 	mustCloseState(t, s)
+}
+
+func mustOpenState(t testing.TB, fs vfs.FS, cache *pebble.Cache) *state {
+	t.Helper()
+	s, err := openState("/state", stream.TopicID{1}, memory{cache, newAllowance(1 << 20)}, fs, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func mustCloseState(t testing.TB, s *state) {

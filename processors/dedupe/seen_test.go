@@ -2,14 +2,12 @@ package dedupe
 
 import (
 	"encoding/binary"
-	"log/slog"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/pricelake/pricelake/internal/stream"
 	"github.com/pricelake/pricelake/schemas"
 )
 
@@ -79,13 +77,7 @@ func TestStateLearnsItsIDs(t *testing.T) {
 	disk := vfs.NewMem()
 	cache := pebble.NewCache(8 << 20)
 	defer cache.Unref()
-	open := func() *state {
-		s, err := openState("/state", stream.TopicID{1}, memory{cache, newAllowance(1 << 20)}, disk, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
+	open := func() *state { return mustOpenState(t, disk, cache) }
 	// Ids come in any order of time, as histories do. A third of them never come.
 	ids := make([]schemas.ID, 3*before)
 	for i, n := range rng.Perm(len(ids)) {
