@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,41 +14,42 @@ const keptChunk = 64 << 10
 
 // kept is copies of records of one partition, packed: without the memory that their
 // client's records hold, and with nothing in them for the garbage collector to look
-// at. Records are looked up in ascending order, or from the first one on again.
+// at.
 type kept struct {
 	spare  *sync.Pool // of *[]byte of keptChunk
 	chunks [][]byte
-	n      int // records
+	firsts []int    // the first record of each chunk
+	starts []uint32 // where each record begins in its chunk
+	n      int      // records
 	bytes  int
-
-	next, chunk, at int // the record looked up next, and where it begins
 }
-
-// keptHead is how many bytes before a record say how many it has.
-const keptHead = 4
 
 // add appends a copy of a record. Its topic and offset are not of it.
 func (k *kept) add(r *stream.Record) {
-	need := keptHead + len(r.Key) + len(r.Value) + binary.MaxVarintLen64*4
+	need := len(r.Key) + len(r.Value) + binary.MaxVarintLen64*4
 	for _, h := range r.Headers {
 		need += len(h.Key) + len(h.Value) + binary.MaxVarintLen64*2
 	}
 	if last := len(k.chunks) - 1; last < 0 || cap(k.chunks[last])-len(k.chunks[last]) < need {
 		k.chunks = append(k.chunks, k.room(need))
+		k.firsts = append(k.firsts, k.n)
 		k.bytes += cap(k.chunks[len(k.chunks)-1])
 	}
 	last := &k.chunks[len(k.chunks)-1]
-	head := len(*last)
-	b := binary.AppendVarint(append(*last, make([]byte, keptHead)...), r.Timestamp.UnixMilli())
+	k.starts = append(k.starts, uint32(len(*last)))
+	b := binary.AppendVarint(*last, r.Timestamp.UnixMilli())
 	b = appendBytes(appendBytes(b, r.Key), r.Value)
 	b = binary.AppendUvarint(b, uint64(len(r.Headers)))
 	for _, h := range r.Headers {
 		b = appendBytes(appendBytes(b, []byte(h.Key)), h.Value)
 	}
-	binary.LittleEndian.PutUint32(b[head:], uint32(len(b)-head))
 	*last = b
 	k.n++
+	k.bytes += startBytes
 }
+
+// startBytes is what it takes to know where a record begins.
+const startBytes = 4
 
 func (k *kept) room(need int) []byte {
 	if need > keptChunk {
@@ -62,21 +64,11 @@ func (k *kept) room(need int) []byte {
 // record fills key, value, headers and timestamp of one of the n records. They share
 // memory with k until drop.
 func (k *kept) record(index int, r *stream.Record) {
-	if index < k.next {
-		k.next, k.chunk, k.at = 0, 0, 0
+	chunk, first := slices.BinarySearch(k.firsts, index)
+	if !first {
+		chunk--
 	}
-	for {
-		if k.at == len(k.chunks[k.chunk]) {
-			k.chunk, k.at = k.chunk+1, 0
-		}
-		b := k.chunks[k.chunk][k.at:]
-		size := int(binary.LittleEndian.Uint32(b))
-		k.at += size
-		if k.next++; k.next > index {
-			readKept(b[keptHead:size], r)
-			return
-		}
-	}
+	readKept(k.chunks[chunk][k.starts[index]:], r)
 }
 
 func readKept(b []byte, r *stream.Record) {

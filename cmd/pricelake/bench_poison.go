@@ -46,6 +46,7 @@ without any bad record were. Every run begins with nothing.`,
 	f.IntVar(&o.Pairs, "pairs", 3, "pairs of runs of each kind; medians are reported")
 	f.IntVar(&o.Partitions, "partitions", 3, "partitions of the topics")
 	f.StringSliceVar(&o.Only, "only", nil, "what to measure: roles (normalizer, deduplicator, lake), or role/kind as the table names them")
+	f.StringVar(&o.Profile, "profile", "", "folder for CPU and allocation profiles of the first pair of each kind")
 	f.StringVar(&keep, "keep", "", "folder that keeps the data of every run, to count again; empty or new")
 	return cmd
 }

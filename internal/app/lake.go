@@ -53,7 +53,7 @@ func (a *App) runLake(ctx context.Context) error {
 	if err != nil {
 		return a.stopped(ctx, err)
 	}
-	producer, err := kafka.NewProducer(a.kafkaConfig(lake.Role))
+	producer, err := kafka.NewHotProducer(a.kafkaConfig(lake.Role))
 	if err != nil {
 		return err
 	}

@@ -116,6 +116,21 @@ func runUp(ctx context.Context, file string, getenv func(string) string, log *sl
 	return app.Up(ctx, cfg, o, log, getenv)
 }
 
+// profilesIn is the variable that has a child write its profiles into a folder, which
+// is made; empty: none.
+func profilesIn(folder string) (variable string, err error) {
+	if folder == "" {
+		return childProfileEnv + "=", nil
+	}
+	if folder, err = filepath.Abs(folder); err != nil {
+		return "", fmt.Errorf("finding the folder for profiles: %w", err)
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", fmt.Errorf("making a folder for profiles: %w", err)
+	}
+	return childProfileEnv + "=" + folder, nil
+}
+
 // profiled writes profiles of what run does into a folder.
 func profiled(dir string, run func() error) error {
 	if dir == "" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -109,17 +108,16 @@ func (b *lakeBench) sinkRun(ctx context.Context, number int, env ...string) (run
 	if err := b.reset(ctx); err != nil {
 		return run, err
 	}
-	profile := ""
-	if b.Profile != "" && number == 0 {
-		if profile, err = filepath.Abs(b.Profile); err != nil {
-			return run, err
-		}
-		if err := os.MkdirAll(profile, 0o700); err != nil {
-			return run, fmt.Errorf("making a folder for profiles: %w", err)
-		}
+	folder := ""
+	if number == 0 {
+		folder = b.Profile
+	}
+	profiles, err := profilesIn(folder)
+	if err != nil {
+		return run, err
 	}
 	before, start := b.servers.used(), time.Now()
-	role, err := b.servers.StartRole("lake", b.Partitions, append(env, childProfileEnv+"="+profile)...)
+	role, err := b.servers.StartRole("lake", b.Partitions, append(env, profiles)...)
 	if err != nil {
 		return run, err
 	}

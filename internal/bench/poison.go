@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type PoisonOptions struct {
 	Share      float64 // of all records that are bad, above 0 and at most a half
 	Pairs      int     // of runs, with bad records and without, for each class
 	Partitions int
+	Profile    string // folder for profiles of the first pair of each class; empty: none
 	// Only, if not empty, says what is measured: roles, or role/class.
 	Only []string
 	// Progress is told what was measured, line by line.
@@ -117,7 +119,7 @@ func (o PoisonOptions) class(ctx context.Context, c class) (*PoisonClass, error)
 			if (pair+turn)%2 == 1 {
 				into, bad = &poisoned, o.bad()
 			}
-			run, err := o.run(ctx, c, bad)
+			run, err := o.run(ctx, c, pair, bad)
 			if err != nil {
 				return m, err
 			}
@@ -141,18 +143,24 @@ type poisonRun struct {
 	servers *Servers
 	admin   *kafka.Admin
 	bad     int64
-	made    int64 // bad records so far
+	made    int64  // bad records so far
+	profile string // folder for profiles of this run; empty: none
 }
 
-func (o PoisonOptions) run(ctx context.Context, c class, bad int64) (run Poisoned, err error) {
+func (o PoisonOptions) run(ctx context.Context, c class, pair int, bad int64) (run Poisoned, err error) {
 	what := "clean"
 	if bad > 0 {
 		what = "bad"
 	}
+	name := strings.ReplaceAll(c.id(), "/", "-") + "-" + what
+	profile := ""
+	if o.Profile != "" && pair == 0 {
+		profile = filepath.Join(o.Profile, name)
+	}
 	if err := os.MkdirAll(o.Servers.Dir, 0o700); err != nil {
 		return run, fmt.Errorf("making the folder of the measurement: %w", err)
 	}
-	if o.Servers.Dir, err = os.MkdirTemp(o.Servers.Dir, strings.ReplaceAll(c.id(), "/", "-")+"-"+what+"-"); err != nil {
+	if o.Servers.Dir, err = os.MkdirTemp(o.Servers.Dir, name+"-"); err != nil {
 		return run, fmt.Errorf("making a folder for a run: %w", err)
 	}
 	if !o.Keep {
@@ -174,7 +182,7 @@ func (o PoisonOptions) run(ctx context.Context, c class, bad int64) (run Poisone
 		return run, err
 	}
 	defer admin.Close()
-	p := &poisonRun{PoisonOptions: o, class: c, servers: s, admin: admin, bad: bad}
+	p := &poisonRun{PoisonOptions: o, class: c, servers: s, admin: admin, bad: bad, profile: profile}
 	switch c.role {
 	case lakeRole:
 		return p.lake(ctx)
@@ -208,8 +216,12 @@ const settle = 6 * time.Second
 // off, and told that what became of the bad ones is there.
 func (p *poisonRun) work(ctx context.Context, done, told func(context.Context, *Process) error) (run Poisoned, err error) {
 	run.Good, run.Bad = p.Rows, p.made
+	profiles, err := profilesIn(p.profile)
+	if err != nil {
+		return run, err
+	}
 	before, start := p.servers.used(), time.Now()
-	role, err := p.servers.StartRole(p.role, p.Partitions, childProfileEnv+"=")
+	role, err := p.servers.StartRole(p.role, p.Partitions, profiles)
 	if err != nil {
 		return run, err
 	}

@@ -109,16 +109,12 @@ func (o ProcessorOptions) once(ctx context.Context, name string, number int, r *
 // drain runs a role until its group has committed everything of its input topic,
 // and ends it.
 func (b *processorBench) drain(ctx context.Context, role, topic string, events int64, profile string) (d Drain, err error) {
-	if profile != "" {
-		if profile, err = filepath.Abs(profile); err != nil {
-			return d, err
-		}
-		if err := os.MkdirAll(profile, 0o700); err != nil {
-			return d, fmt.Errorf("making a folder for profiles: %w", err)
-		}
+	profiles, err := profilesIn(profile)
+	if err != nil {
+		return d, err
 	}
 	start := time.Now()
-	p, err := b.servers.StartRole(role, b.Partitions, childProfileEnv+"="+profile)
+	p, err := b.servers.StartRole(role, b.Partitions, profiles)
 	if err != nil {
 		return d, err
 	}

@@ -23,8 +23,8 @@ func NewProducer(c Config) (*Producer, error) {
 	return newProducer(c, kgo.ZstdCompression())
 }
 
-// NewHotProducer returns a Producer whose batches are as those of transactions:
-// what a topic of the hot path is filled with to be measured.
+// NewHotProducer returns a Producer whose batches are as those of transactions: for
+// what is written while the hot path waits.
 func NewHotProducer(c Config) (*Producer, error) { return newProducer(c, hotCompression()) }
 
 func newProducer(c Config, compression kgo.CompressionCodec) (*Producer, error) {

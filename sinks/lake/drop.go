@@ -3,8 +3,6 @@ package lake
 import (
 	"encoding/binary"
 	"slices"
-
-	"github.com/ClickHouse/ch-go/proto"
 )
 
 // rowsAt returns the places of the rows of offsets, which are in order. They are not
@@ -55,44 +53,70 @@ func (d *nullData) drop(rows []int) {
 func (d *nameData) drop(rows []int) { d.rows.dropRows(rows, codeWidth) }
 
 // drop moves the last texts into the places of those that go, as the other columns
-// do: all that lies between them moves too.
+// do: all that lies between them moves too, as many of them at a time as lie together.
 func (d *textData) drop(rows []int) {
 	if len(rows) == 0 {
 		return
 	}
 	first := rows[0]
 	moving := d.bytesFrom(first)
-	texts := splitTexts(moving)
+	starts := startsOf(moving, d.rows-first)
+	from := make([]int32, d.rows-first) // which of the texts is in each place
+	for i := range from {
+		from[i] = int32(i)
+	}
 	for _, row := range slices.Backward(rows) {
-		last := len(texts) - 1
-		texts[row-first] = texts[last]
-		texts = texts[:last]
+		last := len(from) - 1
+		from[row-first] = from[last]
+		from = from[:last]
 	}
 	d.truncate(d.len() - len(moving))
-	d.rows = first
-	for _, text := range texts {
-		d.put(text)
+	d.rows = first + len(from)
+	for len(from) > 0 {
+		run := 1
+		for run < len(from) && from[run] == from[run-1]+1 {
+			run++
+		}
+		d.append(moving[starts[from[0]]:starts[from[run-1]+1]])
+		from = from[run:]
 	}
 }
 
 // bytesFrom is a copy of the column from a row on.
 func (d *textData) bytesFrom(row int) []byte {
-	var all proto.Buffer
-	d.EncodeColumn(&all)
-	rest := all.Buf
-	for range row {
-		n, width := binary.Uvarint(rest)
-		rest = rest[width+int(n):]
-	}
+	skip := d.start(row)
+	rest := make([]byte, 0, d.len()-skip)
+	_ = d.pages.eachFrom(skip, func(piece []byte) error { // appending does not fail
+		rest = append(rest, piece...)
+		return nil
+	})
 	return rest
 }
 
-// splitTexts takes the bytes of a column of texts apart.
-func splitTexts(column []byte) (texts [][]byte) {
-	for len(column) > 0 {
-		n, width := binary.Uvarint(column)
-		end := width + int(n)
-		texts, column = append(texts, column[width:end]), column[end:]
+// start is where the text of a row begins.
+func (d *textData) start(row int) int {
+	at := 0
+	for range row {
+		size, shift := 0, 0
+		for more := true; more; at++ { // a length may lie in two pages
+			b := d.row(at, 1)[0]
+			size |= int(b&0x7f) << shift
+			shift += 7
+			more = b >= 0x80
+		}
+		at += size
 	}
-	return texts
+	return at
+}
+
+// startsOf is where each of the first rows of a column of texts begins, and where the
+// last one ends.
+func startsOf(column []byte, rows int) []int32 {
+	starts := make([]int32, 1, rows+1)
+	for at := 0; len(starts) <= rows; {
+		n, width := binary.Uvarint(column[at:])
+		at += width + int(n)
+		starts = append(starts, int32(at))
+	}
+	return starts
 }

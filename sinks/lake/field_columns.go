@@ -2,6 +2,7 @@ package lake
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/ClickHouse/ch-go/proto"
 
@@ -54,6 +55,12 @@ type pieces interface {
 
 // encodePieces is EncodeColumn of a column made of pieces.
 func encodePieces(p pieces, b *proto.Buffer) {
+	size := 0
+	_ = p.each(func(piece []byte) error { // counting does not fail
+		size += len(piece)
+		return nil
+	})
+	b.Buf = slices.Grow(b.Buf, size)
 	_ = p.each(func(piece []byte) error { // appending does not fail
 		b.Buf = append(b.Buf, piece...)
 		return nil
@@ -169,7 +176,7 @@ func (d *textData) put(text []byte) {
 }
 
 func (d *textData) eachFrom(row int, emit func([]byte) error) error {
-	return emit(d.bytesFrom(row))
+	return d.pages.eachFrom(d.start(row), emit)
 }
 
 func (d *textData) Rows() int                    { return d.rows }

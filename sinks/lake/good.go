@@ -49,6 +49,7 @@ func (s *Sink) insertGood(ctx context.Context, b sinks.Block, p *part) (repeat b
 		if asked != nil || !slices.Contains(offsets, first) {
 			break
 		}
+		one.stood = s.now()
 		s.rules.broken(p.table, one)
 		bad = append(bad, s.drop(b, p, 0, one, offsets)...)
 	}
@@ -64,12 +65,12 @@ func (s *Sink) ask(ctx context.Context, b sinks.Block, p *part, last bool) (bad 
 		return nil, false
 	}
 	from := p.block.asked
-	if !slices.EqualFunc(known, p.block.about, func(a, b rule) bool { return a.is(&b) }) {
+	if !slices.EqualFunc(known, p.block.about, func(a, b rule) bool { return a.is(b) }) {
 		from = 0
 	}
 	ok = true
 	for _, one := range known {
-		offsets, err := s.lake.breaking(ctx, p, from, one, true)
+		offsets, err := s.breaking(ctx, p, from, &one)
 		switch {
 		case err != nil:
 			if ok = false; ctx.Err() == nil {
@@ -86,6 +87,21 @@ func (s *Sink) ask(ctx context.Context, b sinks.Block, p *part, last bool) (bad 
 		p.block.asked = p.rows
 	}
 	return bad, ok
+}
+
+// breaking is Lake.breaking of a rule that other rows have broken. Whether it still
+// stands is asked if that is not known.
+func (s *Sink) breaking(ctx context.Context, p *part, from int, one *rule) ([]int64, error) {
+	if from == p.rows {
+		return nil, nil
+	}
+	now := s.now()
+	standing := now.Sub(one.stood) >= ruleStands
+	offsets, err := s.lake.breaking(ctx, p, from, *one, standing)
+	if standing && len(offsets) > 0 {
+		one.stood = now
+	}
+	return offsets, err
 }
 
 // passing says whether an error of a question may be gone the next time: it is not

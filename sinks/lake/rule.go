@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/ext"
@@ -20,9 +21,11 @@ type rule struct {
 	// says is the server's word about it, without the row that it was said of.
 	says error
 	idle int // parts sent since it was last broken
+	// stood is when the server last said that it stands.
+	stood time.Time
 }
 
-func (r *rule) is(other *rule) bool { return r.name == other.name && r.expression == other.expression }
+func (r rule) is(other rule) bool { return r.name == other.name && r.expression == other.expression }
 
 const (
 	// idleParts is for how many parts a rule that was broken is asked about before
@@ -32,6 +35,9 @@ const (
 	// mostRules bounds how many rules of a table are known, and how many can be
 	// broken by one block before the search by halving takes over.
 	mostRules = 8
+	// ruleStands is for how long a rule is taken to stand. For a server to say what a
+	// table is takes longer than to look through a thousand rows.
+	ruleStands = time.Second
 )
 
 // rules are those that were broken of late, by table. They may be used in parallel.
@@ -46,40 +52,43 @@ func (r *rules) of(table string) []rule {
 	return slices.Clone(r.all[table])
 }
 
-// sent notes that a part is sent that has no row that breaks a rule, and broken that
-// rows were found that do. A rule that nobody has broken for a while is forgotten.
-func (r *rules) sent(table string, one rule)   { r.asked(table, one, false) }
-func (r *rules) broken(table string, one rule) { r.asked(table, one, true) }
-
-func (r *rules) asked(table string, one rule, broken bool) {
+// sent notes that a part is sent that has no row that breaks a rule. One that nobody
+// has broken for a while is forgotten.
+func (r *rules) sent(table string, one rule) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.all == nil {
-		r.all = map[string][]rule{}
-	}
 	known := r.all[table]
-	at := slices.IndexFunc(known, func(k rule) bool { return k.is(&one) })
-	switch {
-	case at < 0 && broken:
-		if len(known) == mostRules {
-			known = slices.Delete(known, 0, 1)
-		}
-		one.idle = 0
-		r.all[table] = append(known, one)
-	case at >= 0 && broken:
-		known[at].idle = 0
-	case at >= 0:
+	if at := slices.IndexFunc(known, one.is); at >= 0 {
 		if known[at].idle++; known[at].idle >= idleParts {
 			r.all[table] = slices.Delete(known, at, at+1)
 		}
 	}
 }
 
+// broken notes that rows were found that break a rule, and when it stood.
+func (r *rules) broken(table string, one rule) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all == nil {
+		r.all = map[string][]rule{}
+	}
+	known := r.all[table]
+	one.idle = 0
+	if at := slices.IndexFunc(known, one.is); at >= 0 {
+		known[at] = one
+		return
+	}
+	if len(known) == mostRules {
+		known = slices.Delete(known, 0, 1)
+	}
+	r.all[table] = append(known, one)
+}
+
 // forget forgets a rule.
 func (r *rules) forget(table string, one rule) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.all[table] = slices.DeleteFunc(r.all[table], func(k rule) bool { return k.is(&one) })
+	r.all[table] = slices.DeleteFunc(r.all[table], one.is)
 }
 
 // How ClickHouse says that a row does not meet a constraint.
@@ -119,9 +128,6 @@ func brokenRule(err error) (one rule, row int, ok bool) {
 // standing asks, too, that the rule still stands; it was not met by other rows than
 // these.
 func (l *Lake) breaking(ctx context.Context, p *part, from int, one rule, standing bool) ([]int64, error) {
-	if from == p.rows {
-		return nil, nil
-	}
 	records, err := ext.NewTable("_records")
 	if err != nil {
 		return nil, err

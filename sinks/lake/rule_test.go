@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -42,28 +43,28 @@ func TestBrokenRules(t *testing.T) {
 // broken it for a while.
 func TestRulesAreForgotten(t *testing.T) {
 	r := new(rules)
-	r.asked("prices", rule{name: "a"}, false)
+	r.sent("prices", rule{name: "a"})
 	if n := len(r.of("prices")); n != 0 {
 		t.Errorf("%d rules that nobody has broken", n)
 	}
-	r.asked("prices", rule{name: "a"}, true)
+	r.broken("prices", rule{name: "a"})
 	for range 3 {
 		for range idleParts - 1 {
-			r.asked("prices", rule{name: "a"}, false)
+			r.sent("prices", rule{name: "a"})
 		}
-		r.asked("prices", rule{name: "a"}, true)
+		r.broken("prices", rule{name: "a"})
 	}
 	for i := range idleParts {
 		if n := len(r.of("prices")); n != 1 || len(r.of("polls")) != 0 {
 			t.Errorf("%d rules after %d idle parts", n, i)
 		}
-		r.asked("prices", rule{name: "a"}, false)
+		r.sent("prices", rule{name: "a"})
 	}
 	if n := len(r.of("prices")); n != 0 {
 		t.Errorf("%d rules that nobody has broken for long", n)
 	}
 	for i := range 2 * mostRules {
-		r.asked("prices", rule{name: fmt.Sprint(i)}, true)
+		r.broken("prices", rule{name: fmt.Sprint(i)})
 	}
 	if n := len(r.of("prices")); n != mostRules {
 		t.Errorf("%d rules are remembered", n)
@@ -143,7 +144,7 @@ func rowsAreTakenOut(t *testing.T, rule string, rows, batches, questions int, wr
 		if len(letters.sent) != len(bad) || rereads > 1 {
 			t.Errorf("%d dead letters, %d ranges read again; want %d, and the first at most", len(letters.sent), rereads, len(bad))
 		}
-		if n := questionsTo(t, l); spoiled && n != questions {
+		if n := questionsTo(t, l, "%"); spoiled && n != questions {
 			t.Errorf("%d questions about rows, want %d", n, questions)
 		}
 		return ask(t, l, "SELECT count(), uniqExact(_offset), sum(cityHash64(toString(tuple(* EXCEPT inserted_at)))) FROM prices"), insertsInto(t, l)
@@ -158,31 +159,50 @@ func rowsAreTakenOut(t *testing.T, rule string, rows, batches, questions int, wr
 	}
 }
 
-// A rule that is dropped, or made another, buries nothing any more.
+// A rule that is dropped, or made another, buries nothing any more a second later. In
+// that second it is not asked about.
 func TestARuleThatIsDropped(t *testing.T) {
 	t.Parallel()
 	l := openLake(t)
-	g, letters := priceLog(t, 900), new(published)
+	g, letters := priceLog(t, 1500), new(published)
 	bad := g.spoil(100)
-	claim := g.claim()
-	s, err := sinks.NewHandler(handlerOptions(openSink(t, l), letters)).Open(t.Context(), claim)
+	claim, lake := g.claim(), openSink(t, l)
+	now := time.Now()
+	lake.now = func() time.Time { return now }
+	s, err := sinks.NewHandler(handlerOptions(lake, letters)).Open(t.Context(), claim)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, statement := range []string{positive, "ALTER TABLE prices DROP CONSTRAINT positive", "ALTER TABLE prices ADD CONSTRAINT positive CHECK price > -3.6"} {
-		if err := l.conn.Exec(t.Context(), statement); err != nil {
-			t.Fatal(err)
+	for i, step := range []struct {
+		statement string
+		later     time.Duration
+		letters   int // in all
+	}{
+		{positive, 0, 3},
+		{"", ruleStands, 6},
+		{"", ruleStands - 1, 9},
+		{"ALTER TABLE prices DROP CONSTRAINT positive", 1, 9},
+		{"ALTER TABLE prices ADD CONSTRAINT positive CHECK price > -3.6", 0, 9},
+	} {
+		if step.statement != "" {
+			if err := l.conn.Exec(t.Context(), step.statement); err != nil {
+				t.Fatal(err)
+			}
 		}
+		now = now.Add(step.later)
 		b := g.batch()
 		b.Records = b.Records[300*i : 300*(i+1)]
 		if err := s.Write(t.Context(), b, claim.Intend); err != nil {
 			t.Fatal(err)
 		}
+		if len(letters.sent) != step.letters {
+			t.Errorf("after batch %d there are %d dead letters, want %d", i, len(letters.sent), step.letters)
+		}
 	}
-	if len(letters.sent) != 3 {
-		t.Errorf("%d dead letters, want those of the first batch", len(letters.sent))
+	if n := questionsTo(t, l, "%create_table_query%"); n != 6 {
+		t.Errorf("the server was asked %d times whether a rule stands, want 6: in three batches of two parts", n)
 	}
-	g.once(l, bad[:3]...)
+	g.once(l, bad[:9]...)
 }
 
 // The owner is killed after the good rows are there and before the letters are out:
@@ -244,6 +264,8 @@ func TestARuleThatNoGatheredRowMeets(t *testing.T) {
 	g, letters := priceLog(t, 220), new(published)
 	claim, lake := g.claim(), openSink(t, l)
 	lake.askEvery = 50
+	now := time.Now()
+	lake.now = func() time.Time { return now }
 	s, err := sinks.NewHandler(handlerOptions(lake, letters)).Open(t.Context(), claim)
 	if err != nil {
 		t.Fatal(err)
@@ -263,6 +285,7 @@ func TestARuleThatNoGatheredRowMeets(t *testing.T) {
 	if err := l.conn.Exec(t.Context(), "ALTER TABLE prices DROP CONSTRAINT none"); err != nil {
 		t.Fatal(err)
 	}
+	now = now.Add(ruleStands)
 	if err := all.WriteGathered(t.Context(), claim.Intend); err != nil || len(letters.sent) != 20 {
 		t.Errorf("without the rule: %d dead letters, %v", len(letters.sent), err)
 	}
@@ -271,13 +294,14 @@ func TestARuleThatNoGatheredRowMeets(t *testing.T) {
 	}
 }
 
-// questionsTo is how often the server was asked which rows break a rule.
-func questionsTo(t *testing.T, l *Lake) (n int) {
+// questionsTo is how often the server was asked which rows break a rule, in words
+// like some.
+func questionsTo(t *testing.T, l *Lake, like string) (n int) {
 	t.Helper()
 	if err := l.conn.Exec(t.Context(), "SYSTEM FLUSH LOGS"); err != nil {
 		t.Fatal(err)
 	}
-	text := ask(t, l, "SELECT count() FROM system.query_log WHERE type = 'QueryFinish' AND current_database = currentDatabase() AND startsWith(query, 'SELECT _offset FROM _records')")
+	text := ask(t, l, "SELECT count() FROM system.query_log WHERE type = 'QueryFinish' AND current_database = currentDatabase() AND startsWith(query, 'SELECT _offset FROM _records') AND query LIKE "+literal(like))
 	if _, err := fmt.Sscan(text, &n); err != nil {
 		t.Fatal(err)
 	}
@@ -334,6 +358,16 @@ func TestDropFromColumns(t *testing.T) {
 			t.Errorf("without %v there are %d rows, want %d", drop, got.rows, len(left))
 		}
 	}
+}
+
+// splitTexts takes the bytes of a column of texts apart.
+func splitTexts(column []byte) (texts [][]byte) {
+	for len(column) > 0 {
+		n, width := binary.Uvarint(column)
+		end := width + int(n)
+		texts, column = append(texts, column[width:end]), column[end:]
+	}
+	return texts
 }
 
 // textsOf are the rows of a column of names.
