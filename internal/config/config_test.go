@@ -37,7 +37,7 @@ func TestEnvironmentProblemsComeTogether(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"PRICELAKE_KAFKA_BROKER: no such setting", "PRICELAKE_KAFKA_BROKERS", `"many" is no whole number`,
+	for _, want := range []string{`PRICELAKE_KAFKA_BROKER: no such setting; did you mean "PRICELAKE_KAFKA_BROKERS"?`, `"many" is no whole number`,
 		`"30" is no duration: write 500ms`, "a secret written inline: write env:NAME or file:/path instead"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q lacks %q", err, want)

@@ -38,7 +38,7 @@ func (c *Config) ApplyEnv(environ []string) error {
 		s, ok := settings[name]
 		if !ok {
 			if !ignored(name) {
-				errs = append(errs, fmt.Errorf("%s: no such setting; the settings are %s", name, strings.Join(names, ", ")))
+				errs = append(errs, fmt.Errorf("%s: no such setting; %s", name, DidYouMean(name, names)))
 			}
 			continue
 		}

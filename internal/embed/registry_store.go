@@ -56,6 +56,10 @@ type registryError struct {
 
 func (e *registryError) Error() string { return e.message }
 
+// registryRemedy is what to do about a file that cannot be used. Without it the ids in
+// the log would be given to other schemas.
+const registryRemedy = "put it back from a backup: the records of the log cannot be read without its schemas (a lake that may be lost begins anew in another --data-dir)"
+
 func openRegistryStore(path string, check CheckSchema) (*registryStore, error) {
 	s := &registryStore{path: path, check: check, state: registryState{
 		Schemas:       map[int]string{},
@@ -63,12 +67,12 @@ func openRegistryStore(path string, check CheckSchema) (*registryStore, error) {
 		Compatibility: compatFullTransitive,
 	}}
 	if _, err := readJSON(path, &s.state); err != nil {
-		return nil, fmt.Errorf("loading the schema registry: %w", err)
+		return nil, fmt.Errorf("loading the schema registry: %w; %s", err, registryRemedy)
 	}
 	for name, sub := range s.state.Subjects {
 		for _, id := range sub.IDs {
 			if _, ok := s.state.Schemas[id]; !ok {
-				return nil, fmt.Errorf("loading the schema registry: %q lacks schema %d of subject %q", path, id, name)
+				return nil, fmt.Errorf("loading the schema registry: %q lacks schema %d of subject %q; %s", path, id, name, registryRemedy)
 			}
 		}
 	}

@@ -301,8 +301,8 @@ func TestRegistryRefusesABrokenFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := embed.StartRegistry(t.Context(), embed.RegistryConfig{DataDir: dir, Addresses: addresses(t, dir), Check: checkFields, Logger: quiet})
-		if err == nil || !strings.Contains(err.Error(), "registry.json") {
-			t.Errorf("state %q: error %v, want one that names the file", content, err)
+		if err == nil || !strings.Contains(err.Error(), "registry.json") || !strings.Contains(err.Error(), "backup") {
+			t.Errorf("state %q: error %v, want one that names the file and what to do", content, err)
 		}
 	}
 }
