@@ -14,42 +14,58 @@ const keptChunk = 64 << 10
 
 // kept is copies of records of one partition, packed: without the memory that their
 // client's records hold, and with nothing in them for the garbage collector to look
-// at.
+// at. A chunk has records from its begin on, and from its end backwards where each
+// begins.
 type kept struct {
 	spare  *sync.Pool // of *[]byte of keptChunk
 	chunks [][]byte
-	firsts []int    // the first record of each chunk
-	starts []uint32 // where each record begins in its chunk
-	n      int      // records
+	firsts []int // the first record of each chunk
+	n      int   // records
 	bytes  int
 }
 
+// startBytes is what it takes to know where a record begins.
+const startBytes = 2
+
 // add appends a copy of a record. Its topic and offset are not of it.
 func (k *kept) add(r *stream.Record) {
-	need := len(r.Key) + len(r.Value) + binary.MaxVarintLen64*4
+	need := startBytes + len(r.Key) + len(r.Value) + binary.MaxVarintLen64*4
 	for _, h := range r.Headers {
 		need += len(h.Key) + len(h.Value) + binary.MaxVarintLen64*2
 	}
-	if last := len(k.chunks) - 1; last < 0 || cap(k.chunks[last])-len(k.chunks[last]) < need {
+	last := len(k.chunks) - 1
+	if last < 0 || k.left(last) < need {
 		k.chunks = append(k.chunks, k.room(need))
 		k.firsts = append(k.firsts, k.n)
-		k.bytes += cap(k.chunks[len(k.chunks)-1])
+		last++
+		k.bytes += cap(k.chunks[last])
 	}
-	last := &k.chunks[len(k.chunks)-1]
-	k.starts = append(k.starts, uint32(len(*last)))
-	b := binary.AppendVarint(*last, r.Timestamp.UnixMilli())
+	b := k.chunks[last]
+	binary.LittleEndian.PutUint16(startOf(b, k.n-k.firsts[last]), uint16(len(b)))
+	b = binary.AppendVarint(b, r.Timestamp.UnixMilli())
 	b = appendBytes(appendBytes(b, r.Key), r.Value)
 	b = binary.AppendUvarint(b, uint64(len(r.Headers)))
 	for _, h := range r.Headers {
 		b = appendBytes(appendBytes(b, []byte(h.Key)), h.Value)
 	}
-	*last = b
+	k.chunks[last] = b
 	k.n++
-	k.bytes += startBytes
 }
 
-// startBytes is what it takes to know where a record begins.
-const startBytes = 4
+// left is how many bytes a chunk has room for: none if the next record would begin where
+// startBytes cannot say it.
+func (k *kept) left(chunk int) int {
+	b := k.chunks[chunk]
+	if len(b) >= keptChunk {
+		return 0
+	}
+	return cap(b) - len(b) - startBytes*(k.n-k.firsts[chunk])
+}
+
+// startOf is where a chunk says at which byte its n-th record begins.
+func startOf(chunk []byte, n int) []byte {
+	return chunk[cap(chunk)-startBytes*(n+1) : cap(chunk)]
+}
 
 func (k *kept) room(need int) []byte {
 	if need > keptChunk {
@@ -64,11 +80,12 @@ func (k *kept) room(need int) []byte {
 // record fills key, value, headers and timestamp of one of the n records. They share
 // memory with k until drop.
 func (k *kept) record(index int, r *stream.Record) {
-	chunk, first := slices.BinarySearch(k.firsts, index)
-	if !first {
-		chunk--
+	at, found := slices.BinarySearch(k.firsts, index)
+	if !found {
+		at--
 	}
-	readKept(k.chunks[chunk][k.starts[index]:], r)
+	chunk := k.chunks[at]
+	readKept(chunk[binary.LittleEndian.Uint16(startOf(chunk, index-k.firsts[at])):], r)
 }
 
 func readKept(b []byte, r *stream.Record) {

@@ -64,3 +64,23 @@ func TestKept(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkKept copies records and finds one in a hundred again.
+func BenchmarkKept(b *testing.B) {
+	one := stream.Record{Timestamp: time.UnixMilli(1_700_000_000_000), Key: make([]byte, 20), Value: make([]byte, 180)}
+	for _, key := range []string{"ce_id", "ce_source", "ce_type", "ce_time"} {
+		one.Headers = append(one.Headers, stream.Header{Key: key, Value: make([]byte, 20)})
+	}
+	k, found := kept{spare: new(sync.Pool)}, stream.Record{}
+	b.ReportAllocs()
+	for b.Loop() {
+		k.add(&one)
+		if k.n < 16<<10 {
+			continue
+		}
+		for i := 0; i < k.n; i += 100 {
+			k.record(i, &found)
+		}
+		k.drop()
+	}
+}
