@@ -60,7 +60,7 @@ func StartBroker(ctx context.Context, cfg BrokerConfig) (*Broker, error) {
 	}
 	gate := newGatedListener(inner)
 	b.addr = inner.Addr().String()
-	b.cluster, err = kfake.NewCluster(b.options(gate)...)
+	b.cluster, err = kfake.NewCluster(b.options(lingeringListener{gate})...)
 	if err != nil {
 		return nil, fmt.Errorf("starting the broker on %q: %w", b.dir, err)
 	}
