@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -32,13 +33,19 @@ func response(correlation uint32) []byte {
 // and what its reader ends with.
 func lingering(t *testing.T, sent []byte, cut int) (conn *lingeringConn, ended chan error) {
 	t.Helper()
+	return lingeringFor(t, sent, cut, sent)
+}
+
+// lingeringFor is lingering with a reader that is to get something else.
+func lingeringFor(t *testing.T, sent []byte, cut int, want []byte) (conn *lingeringConn, ended chan error) {
+	t.Helper()
 	client, server := net.Pipe()
 	conn, ended = newLingeringConn(server), make(chan error, 1)
 	t.Cleanup(func() { conn.Close() })
 	go func() {
 		got, err := io.ReadAll(conn)
-		if !bytes.Equal(got, sent) {
-			err = errors.Join(err, errors.New("the requests came changed"))
+		if !bytes.Equal(got, want) {
+			err = errors.Join(err, fmt.Errorf("the reader got %q, want %q", got, want))
 		}
 		ended <- err
 	}()
@@ -49,6 +56,47 @@ func lingering(t *testing.T, sent []byte, cut int) (conn *lingeringConn, ended c
 	}
 	client.Close()
 	return conn, ended
+}
+
+func join(change func(*kmsg.JoinGroupRequest)) *kmsg.JoinGroupRequest {
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.Group, req.MemberID = "lake", "one"
+	req.SetVersion(9)
+	change(req)
+	return req
+}
+
+func TestMemberLeavesBeforeTheEnd(t *testing.T) {
+	sync := kmsg.NewPtrSyncGroupRequest()
+	sync.Group, sync.MemberID = "lake", "one"
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	member := kmsg.NewLeaveGroupRequestMember()
+	member.MemberID = "one"
+	leave.Group, leave.Members = "lake", append(leave.Members, member)
+	leave.SetVersion(3)
+	plain := kmsg.NewRequestFormatter()
+	goodbye := plain.AppendRequest(nil, leave, 0)
+	instance := "a"
+	for name, c := range map[string]struct {
+		req  kmsg.Request
+		want []byte
+	}{
+		"join":       {join(func(*kmsg.JoinGroupRequest) {}), goodbye},
+		"old join":   {join(func(r *kmsg.JoinGroupRequest) { r.SetVersion(4) }), goodbye},
+		"sync":       {sync, goodbye},
+		"first join": {join(func(r *kmsg.JoinGroupRequest) { r.MemberID = "" }), nil},
+		"static":     {join(func(r *kmsg.JoinGroupRequest) { r.InstanceID = &instance }), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sent := kmsg.NewRequestFormatter(kmsg.FormatterClientID("role")).AppendRequest(nil, c.req, 7)
+			conn, ended := lingeringFor(t, sent, 3, append(slices.Clone(sent), c.want...))
+			wantNoEnd(t, ended)
+			if _, err := conn.Write(response(7)); err != nil {
+				t.Error(err)
+			}
+			wantEnd(t, ended)
+		})
+	}
 }
 
 func wantEnd(t *testing.T, ended chan error) {
