@@ -29,7 +29,7 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newLingeringConn(conn), nil
+	return newLingeringConn(conn, longestLinger), nil
 }
 
 // lingeringConn keeps the end of its client from its reader while a JoinGroup or
@@ -38,6 +38,7 @@ type lingeringConn struct {
 	net.Conn
 	frames    requestFrames // the reader's
 	farewell  []byte        // the reader's: what it gets before the end
+	longest   time.Duration // that it lingers
 	closed    chan struct{}
 	closeOnce sync.Once
 
@@ -53,8 +54,8 @@ type groupRequest struct {
 	answered    chan struct{}
 }
 
-func newLingeringConn(conn net.Conn) *lingeringConn {
-	return &lingeringConn{Conn: conn, closed: make(chan struct{})}
+func newLingeringConn(conn net.Conn, longest time.Duration) *lingeringConn {
+	return &lingeringConn{Conn: conn, longest: longest, closed: make(chan struct{})}
 }
 
 // Read passes requests on. Its error comes after the answer that a group owes,
@@ -137,7 +138,7 @@ func (c *lingeringConn) linger() (leave []byte) {
 	if request == nil {
 		return nil
 	}
-	bound := time.NewTimer(longestLinger)
+	bound := time.NewTimer(c.longest)
 	defer bound.Stop()
 	select {
 	case <-request.answered:

@@ -40,7 +40,7 @@ func lingering(t *testing.T, sent []byte, cut int) (conn *lingeringConn, ended c
 func lingeringFor(t *testing.T, sent []byte, cut int, want []byte) (conn *lingeringConn, ended chan error) {
 	t.Helper()
 	client, server := net.Pipe()
-	conn, ended = newLingeringConn(server), make(chan error, 1)
+	conn, ended = newLingeringConn(server, longestLinger), make(chan error, 1)
 	t.Cleanup(func() { conn.Close() })
 	go func() {
 		got, err := io.ReadAll(conn)
@@ -164,7 +164,7 @@ func TestConnOutlivesItsClientUntilTheAnswer(t *testing.T) {
 
 func TestAnsweredConnEndsWithItsClient(t *testing.T) {
 	client, server := net.Pipe()
-	conn := newLingeringConn(server)
+	conn := newLingeringConn(server, longestLinger)
 	defer conn.Close()
 	ended := make(chan error, 1)
 	go func() {
@@ -187,4 +187,22 @@ func TestCloseEndsALingeringConn(t *testing.T) {
 	wantNoEnd(t, ended)
 	conn.Close()
 	wantEnd(t, ended)
+}
+
+// A request that nobody answers holds a connection for a bounded time only.
+func TestConnLingersForAWhile(t *testing.T) {
+	client, server := net.Pipe()
+	conn := newLingeringConn(server, 50*time.Millisecond)
+	defer conn.Close()
+	began := time.Now()
+	go func() {
+		_, _ = client.Write(frame(kmsg.JoinGroup, 1, 20))
+		client.Close()
+	}()
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < 50*time.Millisecond || took > 10*time.Second {
+		t.Errorf("the reader was told after %v, want 50ms", took)
+	}
 }
