@@ -36,14 +36,20 @@ func lingering(t *testing.T, sent []byte, cut int) (conn *lingeringConn, ended c
 	return lingeringFor(t, sent, cut, sent)
 }
 
-// lingeringFor is lingering with a reader that is to get something else.
+// lingeringFor is lingering with a reader that is to get something else. The reader
+// has what was sent by then: nothing is answered before it was read.
 func lingeringFor(t *testing.T, sent []byte, cut int, want []byte) (conn *lingeringConn, ended chan error) {
 	t.Helper()
 	client, server := net.Pipe()
 	conn, ended = newLingeringConn(server, longestLinger), make(chan error, 1)
 	t.Cleanup(func() { conn.Close() })
+	read := make(chan struct{})
 	go func() {
-		got, err := io.ReadAll(conn)
+		got := make([]byte, len(sent))
+		_, err := io.ReadFull(conn, got)
+		close(read)
+		rest, restErr := io.ReadAll(conn)
+		got, err = append(got, rest...), errors.Join(err, restErr)
 		if !bytes.Equal(got, want) {
 			err = errors.Join(err, fmt.Errorf("the reader got %q, want %q", got, want))
 		}
@@ -55,6 +61,7 @@ func lingeringFor(t *testing.T, sent []byte, cut int, want []byte) (conn *linger
 		}
 	}
 	client.Close()
+	<-read
 	return conn, ended
 }
 
@@ -166,19 +173,21 @@ func TestAnsweredConnEndsWithItsClient(t *testing.T) {
 	client, server := net.Pipe()
 	conn := newLingeringConn(server, longestLinger)
 	defer conn.Close()
+	join := frame(kmsg.JoinGroup, 7, 30)
+	go client.Write(join)
+	if _, err := io.ReadFull(conn, make([]byte, len(join))); err != nil {
+		t.Fatal(err)
+	}
+	go io.ReadFull(client, make([]byte, 8))
+	if _, err := conn.Write(response(7)); err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
 	ended := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(io.Discard, conn)
 		ended <- err
 	}()
-	if _, err := client.Write(frame(kmsg.JoinGroup, 7, 30)); err != nil {
-		t.Fatal(err)
-	}
-	go conn.Write(response(7))
-	if _, err := io.ReadFull(client, make([]byte, 8)); err != nil {
-		t.Fatal(err)
-	}
-	client.Close()
 	wantEnd(t, ended)
 }
 
