@@ -115,7 +115,11 @@ func TestViewsUseKeysAndProjections(t *testing.T) {
 	if plan := ask(t, l, "EXPLAIN SELECT count() FROM prices_latest"); !strings.Contains(plan, "ReadFromMergeTree (newest)") {
 		t.Errorf("prices_latest does not read the projection:\n%s", plan)
 	}
-	if plan := ask(t, l, "EXPLAIN indexes = 1 SELECT * FROM prices_current WHERE instrument = 'BTC-USD' AND event_time >= '2026-01-05 00:00:00' AND event_time < '2026-01-06 00:00:00'"); !strings.Contains(plan, "Parts: 1/2") || !strings.Contains(plan, "PrimaryKey") {
+	tell(t, l, 2, said{instrument: "OIL-USD", provider: "kraken", kind: ticker, rate: last, price: "100", time: "2026-03-05 10:00:00", withdrawn: true})
+	if plan := ask(t, l, "EXPLAIN indexes = 1 SELECT instrument FROM prices WHERE withdrawn"); !strings.Contains(plan, "Name: withdrawals") || !strings.Contains(plan, "Parts: 1/3") {
+		t.Errorf("what was withdrawn is looked for in more than the part that has it:\n%s", plan)
+	}
+	if plan := ask(t, l, "EXPLAIN indexes = 1 SELECT * FROM prices_current WHERE instrument = 'BTC-USD' AND event_time >= '2026-01-05 00:00:00' AND event_time < '2026-01-06 00:00:00'"); !strings.Contains(plan, "Parts: 1/3") || !strings.Contains(plan, "PrimaryKey") {
 		t.Errorf("prices_current does not let conditions through:\n%s", plan)
 	}
 	if plan := ask(t, l, "EXPLAIN SELECT _offset FROM prices WHERE _topic_id = '01020300-0000-0000-0000-000000000004' AND _partition = 0 AND _offset BETWEEN 0 AND 10 ORDER BY _offset"); !strings.Contains(plan, "ReadFromMergeTree (records)") {
