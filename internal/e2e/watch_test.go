@@ -40,7 +40,9 @@ type watcher struct {
 	moves map[place][]time.Time
 }
 
-const watchEvery = 40 * time.Millisecond
+// watchEvery is how often it looks, and what a pause may be too long or too short by:
+// each look is some requests to a broker that has half a core.
+const watchEvery = 100 * time.Millisecond
 
 func startWatch(t *testing.T, f *fleet) *watcher {
 	t.Helper()
