@@ -23,15 +23,23 @@ func (c *cli) benchPoisonCommand() *cobra.Command {
 them and without, in pairs of runs that take turns, each role in a process of its
 own, and says how much of their throughput the good ones keep. For each kind of bad
 record: bytes that are no record, a schema that does not exist or is another (not
-for the lake, which stops at these), a broken answer, a price without value, a row that a constraint of ClickHouse
-forbids. Every bad record has to become one dead letter or one rejected price with
-its reason; another count is an error.
+for the lake, which stops at these), a broken answer, a price without value, a row
+that a constraint of ClickHouse forbids; and for a mixture of all kinds of the role.
+Every bad record has to become one dead letter or one rejected price with its
+reason; another count is an error.
 
 Records a second depend on what else the machine does; CPU time of the role, and of
 role, broker and ClickHouse together, does so less. The noise is how far apart runs
-without any bad record were. Every run begins with nothing.`,
+without any bad record were. Every run begins with nothing. The second run of a pair
+is often slower than the first, whichever it is: half of the pairs begin with the one.
+
+Without --rate everything waits when the role starts: what is measured is capacity.
+With --rate good records come at that rate, and bad ones among them, while the role
+runs: what is measured is whether the good ones still get through as fast as they
+come, and how long they take. The first five seconds do not count.`,
 		Args: cobra.NoArgs,
-		Example: examples("pricelake bench poison", "pricelake bench poison --only lake/refused --share 5% --pairs 7",
+		Example: examples("pricelake bench poison", "pricelake bench poison --only lake/refused --share 5% --pairs 8",
+			"pricelake bench poison --rate 20000 --only lake",
 			"pricelake bench poison --only normalizer,deduplicator --rows 300000 --json"),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Share, err = parseShare(share); err != nil {
@@ -43,7 +51,8 @@ without any bad record were. Every run begins with nothing.`,
 	f := cmd.Flags()
 	f.Int64Var(&o.Rows, "rows", 500_000, "good records in each run")
 	f.StringVar(&share, "share", "1%", "of all records that are bad, at most 50%")
-	f.IntVar(&o.Pairs, "pairs", 3, "pairs of runs of each kind; medians are reported")
+	f.IntVar(&o.Pairs, "pairs", 4, "pairs of runs of each kind; medians are reported. Best an even number: half of the pairs begin with the bad ones")
+	f.IntVar(&o.Rate, "rate", 0, "good records a second while the role runs; 0: all wait when it starts")
 	f.IntVar(&o.Partitions, "partitions", 3, "partitions of the topics")
 	f.StringSliceVar(&o.Only, "only", nil, "what to measure: roles (normalizer, deduplicator, lake), or role/kind as the table names them")
 	f.StringVar(&o.Profile, "profile", "", "folder for CPU and allocation profiles of the first pair of each kind")
@@ -64,9 +73,18 @@ func parseShare(text string) (float64, error) {
 	return share, nil
 }
 
+// leastFlow is for how many seconds records come at a rate at least.
+const leastFlow = 10
+
 func (c *cli) benchPoison(ctx context.Context, o bench.PoisonOptions, keep string) (err error) {
 	if o.Rows < 1 || o.Pairs < 1 || o.Partitions < 1 {
 		return usageError{errors.New("rows, pairs and partitions must be 1 or more")}
+	}
+	if o.Rate < 0 {
+		return usageError{fmt.Errorf("--rate %d: it must not be below 0", o.Rate)}
+	}
+	if o.Rows < leastFlow*int64(o.Rate) {
+		return usageError{fmt.Errorf("--rate %d: the rows must last for %d seconds: give --rows %d or more", o.Rate, leastFlow, leastFlow*o.Rate)}
 	}
 	kinds, ofLake := bench.PoisonClasses(), len(o.Only) == 0
 	for _, name := range o.Only {
@@ -97,12 +115,24 @@ func (c *cli) benchPoison(ctx context.Context, o bench.PoisonOptions, keep strin
 	if c.flags.json {
 		return c.out.value(report)
 	}
+	c.poisonTable(report)
+	return nil
+}
+
+func (c *cli) poisonTable(report *bench.PoisonReport) {
 	rows := make([][]string, 0, len(report.Classes))
 	part := func(kept, noise float64) string { return fmt.Sprintf("%.1f %% (%.1f)", 100*kept, 100*noise) }
-	for _, k := range report.Classes {
-		rows = append(rows, []string{k.Role + "/" + k.Class, k.Text, strconv.FormatInt(k.Bad, 10), k.Becomes + ", " + k.Reason,
-			part(k.Kept, k.Noise), part(k.KeptCPU, k.NoiseCPU), part(k.KeptAllCPU, k.NoiseAll)})
+	heads := []string{"kind", "", "bad", "each is a", "kept of records/s (noise)", "of records per CPU second of the role", "of role and servers"}
+	if report.Rate > 0 {
+		heads = append(heads, "p50 s (without)", "p99 s (without)")
 	}
-	c.out.table([]string{"kind", "", "bad", "each is a", "kept of records/s (noise)", "of records per CPU second of the role", "of role and servers"}, rows)
-	return nil
+	for _, k := range report.Classes {
+		row := []string{k.Role + "/" + k.Class, k.Text, strconv.FormatInt(k.Bad, 10), k.Becomes + ", " + k.Reason,
+			part(k.Kept, k.Noise), part(k.KeptCPU, k.NoiseCPU), part(k.KeptAllCPU, k.NoiseAll)}
+		if l, w := k.Latency, k.LatencyWithout; l != nil {
+			row = append(row, fmt.Sprintf("%.3f (%.3f)", l.P50, w.P50), fmt.Sprintf("%.3f (%.3f)", l.P99, w.P99))
+		}
+		rows = append(rows, row)
+	}
+	c.out.table(heads, rows)
 }

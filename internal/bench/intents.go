@@ -64,7 +64,12 @@ func (r *IntentsReport) finish() {
 // apart is how far the smaller of two is below the larger, as a part of it.
 func apart(a, b float64) float64 { return 1 - min(a, b)/max(a, b) }
 
+// middle is the median. Of an even number it is the mean of the two in the middle.
 func middle(values []float64) float64 {
 	slices.Sort(values)
-	return values[len(values)/2]
+	at := len(values) / 2
+	if len(values)%2 == 0 {
+		return (values[at-1] + values[at]) / 2
+	}
+	return values[at]
 }

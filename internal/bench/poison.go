@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,9 +18,12 @@ import (
 type PoisonOptions struct {
 	// Servers.Dir gets a folder for each run; without Keep it is removed when
 	// the run is over.
-	Servers    ServerOptions
-	Keep       bool
-	Rows       int64   // good records of a run
+	Servers ServerOptions
+	Keep    bool
+	Rows    int64 // good records of a run
+	// Rate is how many good records come in a second while the role runs; 0: all of
+	// them wait when it starts, and it takes them as fast as it can.
+	Rate       int
 	Share      float64 // of all records that are bad, above 0 and at most a half
 	Pairs      int     // of runs, with bad records and without, for each class
 	Partitions int
@@ -41,7 +45,12 @@ type class struct {
 	// rejected prices theirs.
 	becomes string
 	reason  string
+	// of are the kinds that take turns, if this is a mixture of them.
+	of []class
 }
+
+// every is the name of the mixture of all kinds of a role.
+const every = "every"
 
 // becomes of a class.
 const (
@@ -76,7 +85,24 @@ func classes() []class {
 	add(lakeRole, deadLetter, "invalid", "empty", "a price without price, bid and ask")
 	add(lakeRole, deadLetter, "invalid", "year", "an event of the year 1066")
 	add(lakeRole, deadLetter, "refused", "refused", "a row that a constraint of the server forbids")
+	for _, role := range []string{normalizer, deduplicator, lakeRole} {
+		var of []class
+		for _, c := range all {
+			if c.role == role {
+				of = append(of, c)
+			}
+		}
+		all = append(all, class{role: role, name: every, text: "all kinds of the role in turn", becomes: "dead letter or rejected price", reason: "each its own", of: of})
+	}
 	return all
+}
+
+// kind is what the n-th bad record is, counted from 0.
+func (c class) kind(n int64) class {
+	if len(c.of) == 0 {
+		return c
+	}
+	return c.of[n%int64(len(c.of))]
 }
 
 // PoisonClasses are the names that PoisonOptions.Only knows: role/class.
@@ -94,7 +120,7 @@ func (c class) id() string { return c.role + "/" + c.name }
 // become of the bad ones is counted. Another count than that of the bad ones is an
 // error.
 func Poison(ctx context.Context, o PoisonOptions) (*PoisonReport, error) {
-	r := &PoisonReport{Share: o.Share, Pairs: o.Pairs}
+	r := &PoisonReport{Share: o.Share, Pairs: o.Pairs, Rate: o.Rate}
 	for _, c := range classes() {
 		if len(o.Only) > 0 && !slices.Contains(o.Only, c.role) && !slices.Contains(o.Only, c.id()) {
 			continue
@@ -143,8 +169,10 @@ type poisonRun struct {
 	servers *Servers
 	admin   *kafka.Admin
 	bad     int64
-	made    int64  // bad records so far
-	profile string // folder for profiles of this run; empty: none
+	made    int64     // bad records so far
+	profile string    // folder for profiles of this run; empty: none
+	flow    flow      // at a rate
+	began   time.Time // when its first records were published
 }
 
 func (o PoisonOptions) run(ctx context.Context, c class, pair int, bad int64) (run Poisoned, err error) {
@@ -212,26 +240,48 @@ func (p *poisonRun) due(good int64) bool {
 // rest is the same in both. It is longer than the lake waits for more of them.
 const settle = 6 * time.Second
 
-// work runs the role of the class until done says that the good records are worked
-// off, and told that what became of the bad ones is there.
-func (p *poisonRun) work(ctx context.Context, done, told func(context.Context, *Process) error) (run Poisoned, err error) {
-	run.Good, run.Bad = p.Rows, p.made
+// task is what a role is to do.
+type task struct {
+	fill func(context.Context) error // makes the records
+	// seen is how many records are worked off, of all that fill makes.
+	seen func(context.Context) (int64, error)
+	all  func() int64
+	// done returns when all of them are, told when what became of the bad ones is
+	// there.
+	done, told func(context.Context, *Process) error
+}
+
+// work runs the role of the class on a task.
+func (p *poisonRun) work(ctx context.Context, t task) (run Poisoned, err error) {
 	profiles, err := profilesIn(p.profile)
 	if err != nil {
 		return run, err
+	}
+	if p.Rate == 0 {
+		if err := t.fill(ctx); err != nil {
+			return run, err
+		}
 	}
 	before, start := p.servers.used(), time.Now()
 	role, err := p.servers.StartRole(p.role, p.Partitions, profiles)
 	if err != nil {
 		return run, err
 	}
-	if err = done(ctx, role); err == nil {
-		run.Took = time.Since(start)
+	if p.Rate > 0 {
+		err = p.flows(ctx, t, role)
+	} else {
+		err = t.done(ctx, role)
+	}
+	run.Took = time.Since(start)
+	if run.Good, run.Bad = p.Rows, p.made; p.Rate > 0 && err == nil {
+		run.flowed, err = p.flow.result(t.all(), p.Rows)
+	}
+	if err == nil {
 		rest := time.NewTimer(settle)
 		defer rest.Stop()
 		select {
 		case <-rest.C:
-			err = told(ctx, role)
+			err = t.told(ctx, role)
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -249,27 +299,24 @@ func (p *poisonRun) work(ctx context.Context, done, told func(context.Context, *
 
 // count compares what became of the bad records with what they are.
 func (p *poisonRun) count(ctx context.Context) error {
+	want := map[string]map[string]int64{deadLetter: {}, rejectedPrice: {}}
+	for n := range p.made {
+		kind := p.kind(n)
+		want[kind.becomes][kind.reason]++
+	}
 	letters, err := p.servers.letters(ctx)
 	if err != nil {
 		return err
 	}
-	want := map[string]int64{}
-	if p.becomes == deadLetter && p.made > 0 {
-		want[p.reason] = p.made
-	}
-	if fmt.Sprint(letters) != fmt.Sprint(want) {
-		return fmt.Errorf("%d bad records gave the dead letters %v, want %v", p.made, letters, want)
+	if !maps.Equal(letters, want[deadLetter]) {
+		return fmt.Errorf("%d bad records gave the dead letters %v, want %v", p.made, letters, want[deadLetter])
 	}
 	rejected, err := p.servers.rejected(ctx)
 	if err != nil {
 		return err
 	}
-	want = map[string]int64{}
-	if p.becomes == rejectedPrice && p.made > 0 {
-		want[p.reason] = p.made
-	}
-	if fmt.Sprint(rejected) != fmt.Sprint(want) {
-		return fmt.Errorf("%d bad records gave the rejected prices %v, want %v", p.made, rejected, want)
+	if !maps.Equal(rejected, want[rejectedPrice]) {
+		return fmt.Errorf("%d bad records gave the rejected prices %v, want %v", p.made, rejected, want[rejectedPrice])
 	}
 	return nil
 }

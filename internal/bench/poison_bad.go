@@ -40,7 +40,7 @@ func (s *Servers) foreign(ctx context.Context, record string) ([]byte, error) {
 // spoiled makes a bad record of the wire format of a good one, for the classes that
 // every role knows; ok is false for the others.
 func (p *poisonRun) spoiled(good, foreign []byte) (value []byte, ok bool) {
-	switch p.name {
+	switch p.kind(p.made - 1).name {
 	case "bytes":
 		return []byte("this is no record"), true
 	case "cut":
@@ -57,7 +57,7 @@ func (p *poisonRun) spoiled(good, foreign []byte) (value []byte, ok bool) {
 
 // badPrice changes a price so that it is one of the class.
 func (p *poisonRun) badPrice(price *schemas.Price) {
-	switch p.name {
+	switch p.kind(p.made - 1).name {
 	case "nameless":
 		price.EventID = schemas.ID{}
 	case "empty":
@@ -87,7 +87,11 @@ func (p *poisonRun) prices(ctx context.Context, topic string) error {
 	m := newMarket(marketStart())
 	var price schemas.Price
 	for good := int64(0); good < p.Rows; {
-		for range min(fillBatch, p.Rows-good) {
+		next, err := p.turn(ctx, good, fillBatch)
+		if err != nil {
+			return err
+		}
+		for range next {
 			m.next(&price)
 			if err := w.add(&price); err != nil {
 				return err
@@ -99,6 +103,7 @@ func (p *poisonRun) prices(ctx context.Context, topic string) error {
 				}
 			}
 		}
+		p.sends(good)
 		if _, err := w.publish(ctx); err != nil {
 			return fmt.Errorf("filling the topic: %w", err)
 		}
@@ -132,7 +137,7 @@ func (p *poisonRun) badAnswer(resp *schemas.ResponseReceived) {
 		head, _, _ := strings.Cut(text, `"price":"`)
 		resp.Body = []byte(head + `"price":` + price + rest)
 	}
-	switch p.name {
+	switch p.kind(p.made - 1).name {
 	case "call":
 		resp.CallVersion = "bench-v0"
 	case "html":
@@ -150,23 +155,18 @@ func (p *poisonRun) badAnswer(resp *schemas.ResponseReceived) {
 
 // answers fills the topic of answers with good ones, of one price each, and bad
 // ones.
-func (p *poisonRun) answers(ctx context.Context) error {
+func (p *poisonRun) answers(ctx context.Context, out *publisher, a answers) error {
 	foreign, err := p.servers.foreign(ctx, "ResponseReceived")
 	if err != nil {
 		return err
 	}
-	out, err := p.servers.newPublisher(ctx)
-	if err != nil {
-		return err
-	}
-	defer out.producer.Close()
-	a := kindsOfAnswers()[0]
-	if err := out.define(ctx, a); err != nil {
-		return err
-	}
 	for good := int64(0); good < p.Rows; {
+		next, err := p.turn(ctx, good, answerBatch)
+		if err != nil {
+			return err
+		}
 		var records []stream.Record
-		for range min(answerBatch, p.Rows-good) {
+		for range next {
 			r, err := out.response(a, good)
 			if err != nil {
 				return err
@@ -181,6 +181,7 @@ func (p *poisonRun) answers(ctx context.Context) error {
 				records = append(records, bad)
 			}
 		}
+		p.sends(good)
 		if err := out.producer.Publish(ctx, records...); err != nil {
 			return fmt.Errorf("publishing answers: %w", err)
 		}

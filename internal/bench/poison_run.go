@@ -25,27 +25,29 @@ const noMerges = "SYSTEM STOP MERGES prices"
 func (p *poisonRun) lake(ctx context.Context) (run Poisoned, err error) {
 	sql := newSQLClient(p.servers.ClickHouse.HTTPURL(), p.servers.ClickHouse.Operator())
 	defer sql.close()
-	if p.name == "refused" {
+	if p.name == "refused" || p.name == every {
 		if _, err := sql.query(ctx, forbidden); err != nil {
 			return run, err
 		}
-	}
-	if err := p.prices(ctx, schemas.TopicPrices); err != nil {
-		return run, err
 	}
 	if _, err := sql.query(ctx, noMerges); err != nil {
 		return run, err
 	}
 	start := time.Now()
-	rows := func(ctx context.Context, role *Process) error {
-		_, err := sql.awaitRows(ctx, "prices", p.Rows, start, role.alive)
-		return err
-	}
-	letters := func(ctx context.Context, role *Process) error {
-		_, err := sql.awaitRows(ctx, "dead_letters", p.made, start, role.alive)
-		return err
-	}
-	if run, err = p.work(ctx, rows, letters); err != nil {
+	run, err = p.work(ctx, task{
+		fill: func(ctx context.Context) error { return p.prices(ctx, schemas.TopicPrices) },
+		seen: func(ctx context.Context) (int64, error) { return sql.number(ctx, "SELECT count() FROM prices") },
+		all:  func() int64 { return p.Rows },
+		done: func(ctx context.Context, role *Process) error {
+			_, err := sql.awaitRows(ctx, "prices", p.Rows, start, role.alive)
+			return err
+		},
+		told: func(ctx context.Context, role *Process) error {
+			_, err := sql.awaitRows(ctx, "dead_letters", p.made, start, role.alive)
+			return err
+		},
+	})
+	if err != nil {
 		return run, err
 	}
 	if run.Inserts, err = sql.inserts(ctx); err != nil {
@@ -67,27 +69,41 @@ func (c *sqlClient) inserts(ctx context.Context) (int64, error) {
 }
 
 // deduplicator measures the role deduplicator with prices that are all new.
-func (p *poisonRun) deduplicator(ctx context.Context) (run Poisoned, err error) {
-	if err := p.prices(ctx, schemas.TopicObserved); err != nil {
-		return run, err
-	}
-	return p.processor(ctx, schemas.TopicObserved)
+func (p *poisonRun) deduplicator(ctx context.Context) (Poisoned, error) {
+	return p.processor(ctx, schemas.TopicObserved, func(ctx context.Context) error { return p.prices(ctx, schemas.TopicObserved) })
 }
 
-// normalizer measures the role normalizer with answers of one price.
+// normalizer measures the role normalizer with answers of one price. They say that
+// they are of months ago, so their calls have to be there before the role is.
 func (p *poisonRun) normalizer(ctx context.Context) (run Poisoned, err error) {
-	if err := p.answers(ctx); err != nil {
+	out, err := p.servers.newPublisher(ctx)
+	if err != nil {
 		return run, err
 	}
-	return p.processor(ctx, schemas.TopicResponses)
+	defer out.producer.Close()
+	a := kindsOfAnswers()[0]
+	if err := out.define(ctx, a); err != nil {
+		return run, err
+	}
+	return p.processor(ctx, schemas.TopicResponses, func(ctx context.Context) error { return p.answers(ctx, out, a) })
 }
 
 // processor measures a role until its group has committed everything.
-func (p *poisonRun) processor(ctx context.Context, topic string) (Poisoned, error) {
-	done := func(ctx context.Context, role *Process) error {
-		return settled(ctx, p.admin, "pricelake."+p.role, topic, role)
-	}
-	return p.work(ctx, done, func(context.Context, *Process) error { return nil })
+func (p *poisonRun) processor(ctx context.Context, topic string, fill func(context.Context) error) (Poisoned, error) {
+	group := "pricelake." + p.role
+	return p.work(ctx, task{
+		fill: fill,
+		seen: func(ctx context.Context) (n int64, err error) {
+			positions, err := p.admin.Positions(ctx, group, topic)
+			for _, at := range positions {
+				n += max(0, at.Committed)
+			}
+			return n, err
+		},
+		all:  func() int64 { return p.Rows + p.bad },
+		done: func(ctx context.Context, role *Process) error { return settled(ctx, p.admin, group, topic, role) },
+		told: func(context.Context, *Process) error { return nil },
+	})
 }
 
 // letters counts the dead letters by reason. One of two with the same id is an
