@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -116,7 +117,13 @@ func TestViewsUseKeysAndProjections(t *testing.T) {
 		t.Errorf("prices_latest does not read the projection:\n%s", plan)
 	}
 	tell(t, l, 2, said{instrument: "OIL-USD", provider: "kraken", kind: ticker, rate: last, price: "100", time: "2026-03-05 10:00:00", withdrawn: true})
-	if plan := ask(t, l, "EXPLAIN indexes = 1 SELECT instrument FROM prices WHERE withdrawn"); !strings.Contains(plan, "Name: withdrawals") || !strings.Contains(plan, "Parts: 1/3") {
+	// The plan of the view does not show the queries of its sets.
+	const withdrawn = "SELECT instrument, provider, rate_type FROM prices WHERE withdrawn"
+	view := ask(t, l, "SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = 'prices_latest_rates'")
+	if words := strings.Join(strings.Fields(strings.ReplaceAll(view, ask(t, l, "SELECT currentDatabase()")+".", "")), " "); !strings.Contains(words, withdrawn) {
+		t.Errorf("prices_latest does not ask where something was withdrawn, with %s:\n%s", withdrawn, words)
+	}
+	if plan := ask(t, l, "EXPLAIN indexes = 1 "+withdrawn); !strings.Contains(plan, "Name: withdrawals") || !strings.Contains(plan, "Parts: 1/3") {
 		t.Errorf("what was withdrawn is looked for in more than the part that has it:\n%s", plan)
 	}
 	if plan := ask(t, l, "EXPLAIN indexes = 1 SELECT * FROM prices_current WHERE instrument = 'BTC-USD' AND event_time >= '2026-01-05 00:00:00' AND event_time < '2026-01-06 00:00:00'"); !strings.Contains(plan, "Parts: 1/3") || !strings.Contains(plan, "PrimaryKey") {
@@ -124,6 +131,36 @@ func TestViewsUseKeysAndProjections(t *testing.T) {
 	}
 	if plan := ask(t, l, "EXPLAIN SELECT _offset FROM prices WHERE _topic_id = '01020300-0000-0000-0000-000000000004' AND _partition = 0 AND _offset BETWEEN 0 AND 10 ORDER BY _offset"); !strings.Contains(plan, "ReadFromMergeTree (records)") {
 		t.Errorf("Present does not read the projection:\n%s", plan)
+	}
+}
+
+// insertPlain makes an INSERT of so many prices of a hundred instruments, in one instant.
+func insertPlain(t *testing.T, l *Lake, rows int) {
+	t.Helper()
+	err := l.conn.Exec(t.Context(), fmt.Sprintf("INSERT INTO prices (event_id, instrument, provider, rate_type, price, event_time) "+
+		"SELECT generateUUIDv4(), toString(number %% 100), 'kraken', 'last', 1, '2026-01-05 10:00:00' FROM numbers(%d)", rows))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A block of the sink is a part in one file (migration 19); of what ClickHouse merges
+// them to, questions read single columns.
+func TestBlocksAreOneFile(t *testing.T) {
+	t.Parallel()
+	l := openLake(t)
+	for range 10 {
+		insertPlain(t, l, 100_000)
+	}
+	const parts = "SELECT DISTINCT part_type, level > 0 FROM system.parts WHERE database = currentDatabase() AND table = 'prices' AND active"
+	if got := ask(t, l, parts); got != "Compact\t0" {
+		t.Errorf("blocks are %q", got)
+	}
+	if err := l.conn.Exec(t.Context(), "OPTIMIZE TABLE prices FINAL"); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, l, parts); got != "Wide\t1" {
+		t.Errorf("merged they are %q", got)
 	}
 }
 
