@@ -131,9 +131,17 @@ func roll(f *fleet, procs map[string][]*proc) {
 		}
 		eventually(f.t, 30*time.Second, "one partition each", func() error { return oneEach(members) })
 		rolls := []rolling{rolled(f, role, members)}
-		for rolls[0].pause > longestPause && len(rolls) < mostRolls && (len(rolls) < quietest || !short(rolls)) {
-			time.Sleep(10 * time.Second)
-			rolls = append(rolls, rolled(f, role, members))
+		again := func(until int) {
+			for len(rolls) < until {
+				time.Sleep(10 * time.Second)
+				rolls = append(rolls, rolled(f, role, members))
+			}
+		}
+		if !short(rolls) {
+			again(quietest)
+		}
+		if !short(rolls) && noisy(rolls) {
+			again(mostRolls)
 		}
 		f.t.Logf("rolling restart of 4 × %s: no partition stood still for longer than %v", role, rolls)
 		if !short(rolls) {
@@ -150,12 +158,14 @@ func roll(f *fleet, procs map[string][]*proc) {
 const (
 	// longestPause is how long a partition may stand still while a role is restarted.
 	longestPause = 2 * time.Second
-	// Where it is longer the role is restarted again, a while later, until the median
-	// of the quietest is short or mostRolls were made: the writes of a whole test run on
-	// one disk can take a second of anybody, and neighbours half of the machine for
-	// minutes, while a fleet like this needs all of it.
-	quietest  = 5
-	mostRolls = 12
+	// Where it is longer the role is restarted again, so many times in all, a while
+	// later each, and the median counts: the writes of a whole test run on one disk can
+	// take a second of anybody.
+	quietest = 5
+	// Neighbours can have half of the machine for minutes, while a fleet like this needs
+	// all of it: where they had some of it, there are so many in all and the quietest count.
+	mostRolls = 10
+	noise     = 0.02
 )
 
 // rolling is what one rolling restart was like.
@@ -166,11 +176,22 @@ type rolling struct {
 
 func (r rolling) String() string { return fmt.Sprintf("%v (%.0f %% stolen)", r.pause, 100*r.stolen) }
 
+// quiet are the rolls that the fewest neighbours were at, the quietest first.
+func quiet(rolls []rolling) []rolling {
+	sorted := slices.SortedStableFunc(slices.Values(rolls), func(a, b rolling) int { return cmp.Compare(a.stolen, b.stolen) })
+	return sorted[:min(quietest, len(sorted))]
+}
+
+// noisy says whether others could be quieter than those that count.
+func noisy(rolls []rolling) bool {
+	of := quiet(rolls)
+	return of[len(of)-1].stolen > noise
+}
+
 // short says whether partitions stood still for no longer than they may: the median
 // of the quietest, and none of these twice as long.
 func short(rolls []rolling) bool {
-	quiet := slices.SortedFunc(slices.Values(rolls), func(a, b rolling) int { return cmp.Compare(a.stolen, b.stolen) })
-	quiet = quiet[:min(quietest, len(quiet))]
+	quiet := quiet(rolls)
 	slices.SortFunc(quiet, func(a, b rolling) int { return cmp.Compare(a.pause, b.pause) })
 	return quiet[len(quiet)/2].pause <= longestPause && quiet[len(quiet)-1].pause <= 2*longestPause
 }
@@ -192,6 +213,12 @@ func TestShort(t *testing.T) {
 		if got := short(c.rolls); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+	if rolls := []rolling{long, brief, brief, brief, brief}; !noisy(rolls) {
+		t.Errorf("nobody was at %v", rolls)
+	}
+	if rolls := []rolling{{3 * time.Second, 0}, {3 * time.Second, 0.01}}; noisy(rolls) {
+		t.Errorf("somebody was at %v", rolls)
 	}
 }
 
