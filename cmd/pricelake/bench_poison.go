@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +37,8 @@ is often slower than the first, whichever it is: half of the pairs begin with th
 Without --rate everything waits when the role starts: what is measured is capacity.
 With --rate good records come at that rate, and bad ones among them, while the role
 runs: what is measured is whether the good ones still get through as fast as they
-come, and how long they take. The first five seconds do not count.`,
+come, and how long they take from when they were due. What is due before the role has
+worked for five seconds does not count.`,
 		Args: cobra.NoArgs,
 		Example: examples("pricelake bench poison", "pricelake bench poison --only lake/refused --share 5% --pairs 8",
 			"pricelake bench poison --rate 20000 --only lake",
@@ -49,9 +51,9 @@ come, and how long they take. The first five seconds do not count.`,
 		},
 	}
 	f := cmd.Flags()
-	f.Int64Var(&o.Rows, "rows", 500_000, "good records in each run")
+	f.Int64Var(&o.Rows, "rows", 0, fmt.Sprintf("good records in each run (default %d, at a rate %d seconds of it)", poisonRows, usualFlow))
 	f.StringVar(&share, "share", "1%", "of all records that are bad, at most 50%")
-	f.IntVar(&o.Pairs, "pairs", 4, "pairs of runs of each kind; medians are reported. Best an even number: half of the pairs begin with the bad ones")
+	f.IntVar(&o.Pairs, "pairs", 4, "pairs of runs of each kind, best an even number; medians are reported")
 	f.IntVar(&o.Rate, "rate", 0, "good records a second while the role runs; 0: all wait when it starts")
 	f.IntVar(&o.Partitions, "partitions", 3, "partitions of the topics")
 	f.StringSliceVar(&o.Only, "only", nil, "what to measure: roles (normalizer, deduplicator, lake), or role/kind as the table names them")
@@ -73,18 +75,16 @@ func parseShare(text string) (float64, error) {
 	return share, nil
 }
 
-// leastFlow is for how many seconds records come at a rate at least.
-const leastFlow = 10
+const (
+	poisonRows = 500_000
+	// usualFlow and leastFlow are for how many seconds records come at a rate, without
+	// --rows and at least.
+	usualFlow, leastFlow = 30, 15
+)
 
 func (c *cli) benchPoison(ctx context.Context, o bench.PoisonOptions, keep string) (err error) {
-	if o.Rows < 1 || o.Pairs < 1 || o.Partitions < 1 {
-		return usageError{errors.New("rows, pairs and partitions must be 1 or more")}
-	}
-	if o.Rate < 0 {
-		return usageError{fmt.Errorf("--rate %d: it must not be below 0", o.Rate)}
-	}
-	if o.Rows < leastFlow*int64(o.Rate) {
-		return usageError{fmt.Errorf("--rate %d: the rows must last for %d seconds: give --rows %d or more", o.Rate, leastFlow, leastFlow*o.Rate)}
+	if err := poisonSize(&o); err != nil {
+		return usageError{err}
 	}
 	kinds, ofLake := bench.PoisonClasses(), len(o.Only) == 0
 	for _, name := range o.Only {
@@ -108,27 +108,52 @@ func (c *cli) benchPoison(ctx context.Context, o bench.PoisonOptions, keep strin
 	}
 	o.Keep = keep != ""
 	o.Progress = func(format string, args ...any) { fmt.Fprintf(c.stderr, format+"\n", args...) }
+	if o.Rate > 0 {
+		o.Progress("each run takes %v and what starting it takes; %d of each kind", time.Duration(o.Rows)*time.Second/time.Duration(o.Rate), 2*o.Pairs)
+	}
 	report, err := bench.Poison(ctx, o)
-	if err != nil {
-		return err
+	switch {
+	case len(report.Classes) == 0:
+	case c.flags.json:
+		err = errors.Join(err, c.out.value(report))
+	default:
+		c.poisonTable(report)
 	}
-	if c.flags.json {
-		return c.out.value(report)
+	return err
+}
+
+// poisonSize says how many rows there are, and refuses what nothing can be measured of.
+func poisonSize(o *bench.PoisonOptions) error {
+	if o.Rate < 0 {
+		return fmt.Errorf("--rate %d: it must not be below 0", o.Rate)
 	}
-	c.poisonTable(report)
+	if o.Rows == 0 {
+		o.Rows = poisonRows
+		if o.Rate > 0 {
+			o.Rows = usualFlow * int64(o.Rate)
+		}
+	}
+	if o.Rows < 1 || o.Pairs < 1 || o.Partitions < 1 {
+		return errors.New("rows, pairs and partitions must be 1 or more")
+	}
+	if least := leastFlow * int64(o.Rate); o.Rows < least {
+		return fmt.Errorf("--rate %d: the rows must last for %d seconds: give --rows %d or more", o.Rate, leastFlow, least)
+	}
+	if o.Bad() == 0 {
+		return fmt.Errorf("--share %g of %d rows is not one bad record: give more --rows", o.Share, o.Rows)
+	}
 	return nil
 }
 
 func (c *cli) poisonTable(report *bench.PoisonReport) {
 	rows := make([][]string, 0, len(report.Classes))
-	part := func(kept, noise float64) string { return fmt.Sprintf("%.1f %% (%.1f)", 100*kept, 100*noise) }
 	heads := []string{"kind", "", "bad", "each is a", "kept of records/s (noise)", "of records per CPU second of the role", "of role and servers"}
 	if report.Rate > 0 {
 		heads = append(heads, "p50 s (without)", "p99 s (without)")
 	}
 	for _, k := range report.Classes {
 		row := []string{k.Role + "/" + k.Class, k.Text, strconv.FormatInt(k.Bad, 10), k.Becomes + ", " + k.Reason,
-			part(k.Kept, k.Noise), part(k.KeptCPU, k.NoiseCPU), part(k.KeptAllCPU, k.NoiseAll)}
+			k.PartText(k.Kept, k.Noise), k.PartText(k.KeptCPU, k.NoiseCPU), k.PartText(k.KeptAllCPU, k.NoiseAll)}
 		if l, w := k.Latency, k.LatencyWithout; l != nil {
 			row = append(row, fmt.Sprintf("%.3f (%.3f)", l.P50, w.P50), fmt.Sprintf("%.3f (%.3f)", l.P99, w.P99))
 		}

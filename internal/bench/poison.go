@@ -118,7 +118,7 @@ func (c class) id() string { return c.role + "/" + c.name }
 // Poison measures what bad records cost the good ones: the same good records are
 // worked off with bad ones among them and without, in pairs of runs, and what has
 // become of the bad ones is counted. Another count than that of the bad ones is an
-// error.
+// error; the report has the kinds that were measured before it.
 func Poison(ctx context.Context, o PoisonOptions) (*PoisonReport, error) {
 	r := &PoisonReport{Share: o.Share, Pairs: o.Pairs, Rate: o.Rate}
 	for _, c := range classes() {
@@ -143,7 +143,7 @@ func (o PoisonOptions) class(ctx context.Context, c class) (*PoisonClass, error)
 		for turn := range 2 {
 			into, bad := &clean, int64(0)
 			if (pair+turn)%2 == 1 {
-				into, bad = &poisoned, o.bad()
+				into, bad = &poisoned, o.Bad()
 			}
 			run, err := o.run(ctx, c, pair, bad)
 			if err != nil {
@@ -159,8 +159,8 @@ func (o PoisonOptions) class(ctx context.Context, c class) (*PoisonClass, error)
 	return m, nil
 }
 
-// bad is how many bad records there are to the good ones.
-func (o PoisonOptions) bad() int64 { return int64(float64(o.Rows) * o.Share / (1 - o.Share)) }
+// Bad is how many bad records there are to the good ones.
+func (o PoisonOptions) Bad() int64 { return int64(float64(o.Rows) * o.Share / (1 - o.Share)) }
 
 // poisonRun is one run: servers of its own, so that every run begins with nothing.
 type poisonRun struct {
@@ -169,10 +169,9 @@ type poisonRun struct {
 	servers *Servers
 	admin   *kafka.Admin
 	bad     int64
-	made    int64     // bad records so far
-	profile string    // folder for profiles of this run; empty: none
-	flow    flow      // at a rate
-	began   time.Time // when its first records were published
+	made    int64  // bad records so far
+	profile string // folder for profiles of this run; empty: none
+	flow    flow   // at a rate
 }
 
 func (o PoisonOptions) run(ctx context.Context, c class, pair int, bad int64) (run Poisoned, err error) {
@@ -226,9 +225,8 @@ func (p *poisonRun) due(good int64) bool {
 	if p.made >= p.bad {
 		return false
 	}
-	gap := p.Rows / p.bad
-	shift := int64(uint64(p.made) * 0x9E3779B97F4A7C15 >> 33 % uint64(max(gap, 1)))
-	if good < p.made*gap+shift && good < p.Rows {
+	shift := int64(uint64(p.made) * 0x9E3779B97F4A7C15 >> 33 % uint64(max(p.Rows/p.bad, 1)))
+	if good < p.made*p.Rows/p.bad+shift && good < p.Rows {
 		return false
 	}
 	p.made++
@@ -246,6 +244,7 @@ type task struct {
 	// seen is how many records are worked off, of all that fill makes.
 	seen func(context.Context) (int64, error)
 	all  func() int64
+	look time.Duration // how often that is asked at a rate, and what a latency may be too long by
 	// done returns when all of them are, told when what became of the bad ones is
 	// there.
 	done, told func(context.Context, *Process) error
@@ -274,7 +273,7 @@ func (p *poisonRun) work(ctx context.Context, t task) (run Poisoned, err error) 
 	}
 	run.Took = time.Since(start)
 	if run.Good, run.Bad = p.Rows, p.made; p.Rate > 0 && err == nil {
-		run.flowed, err = p.flow.result(t.all(), p.Rows)
+		run.flowed, err = p.flow.result(t.all(), p.Rows, int64(p.Rate))
 	}
 	if err == nil {
 		rest := time.NewTimer(settle)

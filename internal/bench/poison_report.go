@@ -2,6 +2,8 @@ package bench
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 )
 
@@ -33,9 +35,12 @@ type PoisonClass struct {
 	Noise      float64 `json:"noise"`
 	NoiseCPU   float64 `json:"noise_cpu"`
 	NoiseAll   float64 `json:"noise_all_cpu"`
-	// Inserts into prices, of the median pair, with bad records and without.
-	Inserts      int64 `json:"inserts,omitempty"`
-	CleanInserts int64 `json:"inserts_without,omitempty"`
+	// Inserts into prices, with bad records and without: medians of the runs.
+	Inserts      float64 `json:"inserts,omitempty"`
+	CleanInserts float64 `json:"inserts_without,omitempty"`
+	// Offered, at a rate, is how many good records were published a second, in the
+	// run where they were fewest.
+	Offered float64 `json:"offered,omitempty"`
 
 	// Latency, at a rate, is that with bad records, LatencyWithout that without.
 	Latency        *PoisonLatency `json:"latency,omitempty"`
@@ -44,8 +49,8 @@ type PoisonClass struct {
 	clean, poisoned []Poisoned
 }
 
-// PoisonLatency is how long records took from just before they were published until
-// they were seen to be worked off, in seconds: medians of the runs.
+// PoisonLatency is how long records took from when they were due until they were seen
+// to be worked off, in seconds: medians of the runs.
 type PoisonLatency struct {
 	P50 float64 `json:"p50_seconds"`
 	P99 float64 `json:"p99_seconds"`
@@ -58,12 +63,12 @@ type Poisoned struct {
 	Usage     Usage         // of the role, the end of the dead letters included
 	Inserts   int64
 	Others
-	flowed flowed // at a rate
+	flowed *flowed // at a rate
 }
 
 func (p Poisoned) perSecond() float64 {
-	if p.flowed.took > 0 {
-		return float64(p.flowed.records) / p.flowed.took.Seconds()
+	if p.flowed != nil {
+		return p.flowed.perSecond()
 	}
 	return float64(p.Good) / p.Took.Seconds()
 }
@@ -75,8 +80,8 @@ func (p Poisoned) perAllCPU() float64 {
 // String is the run in a line.
 func (p Poisoned) String() string {
 	text := fmt.Sprintf("%.0f/s, %.0f a CPU second of the role, %.0f of all", p.perSecond(), p.perCPU(), p.perAllCPU())
-	if p.flowed.took > 0 {
-		text += fmt.Sprintf(", p50 %.3f s, p99 %.3f s", p.flowed.p50.Seconds(), p.flowed.p99.Seconds())
+	if f := p.flowed; f != nil {
+		text += fmt.Sprintf(", of %.0f/s that came, p50 %.3f s, p99 %.3f s", f.offered, f.p50.Seconds(), f.p99.Seconds())
 	}
 	return text
 }
@@ -85,37 +90,59 @@ func (c *PoisonClass) finish() {
 	ratios := func(rate func(Poisoned) float64) (kept, noise float64) {
 		var each, clean []float64
 		for i := range c.clean {
-			each, clean = append(each, rate(c.poisoned[i])/rate(c.clean[i])), append(clean, rate(c.clean[i]))
+			each, clean = append(each, math.Log(rate(c.poisoned[i])/rate(c.clean[i]))), append(clean, rate(c.clean[i]))
 		}
 		mid := middle(clean)
-		return middle(each), (clean[len(clean)-1] - clean[0]) / mid // sorted by then
+		// Of two ratios the geometric mean: where the second run of a pair is slower by
+		// as much each time, nothing is lost.
+		return math.Exp(middle(each)), (clean[len(clean)-1] - clean[0]) / mid // sorted by then
 	}
 	c.Kept, c.Noise = ratios(Poisoned.perSecond)
 	c.KeptCPU, c.NoiseCPU = ratios(Poisoned.perCPU)
 	c.KeptAllCPU, c.NoiseAll = ratios(Poisoned.perAllCPU)
+	c.Inserts = medianOf(c.poisoned, func(p Poisoned) float64 { return float64(p.Inserts) })
+	c.CleanInserts = medianOf(c.clean, func(p Poisoned) float64 { return float64(p.Inserts) })
+	if c.clean[0].flowed == nil {
+		return
+	}
 	c.Latency, c.LatencyWithout = latencyOf(c.poisoned), latencyOf(c.clean)
-	at := len(c.clean) / 2
-	c.Inserts, c.CleanInserts = c.poisoned[at].Inserts, c.clean[at].Inserts
+	c.Offered = math.Inf(1)
+	for _, run := range slices.Concat(c.clean, c.poisoned) {
+		c.Offered = min(c.Offered, run.flowed.offered)
+	}
 }
 
-// latencyOf is the medians of runs; nil where they were not at a rate.
-func latencyOf(runs []Poisoned) *PoisonLatency {
-	var p50, p99 []float64
-	for _, r := range runs {
-		if r.flowed.took == 0 {
-			return nil
-		}
-		p50, p99 = append(p50, r.flowed.p50.Seconds()), append(p99, r.flowed.p99.Seconds())
+func medianOf(runs []Poisoned, what func(Poisoned) float64) float64 {
+	var each []float64
+	for _, run := range runs {
+		each = append(each, what(run))
 	}
-	return &PoisonLatency{P50: middle(p50), P99: middle(p99)}
+	return middle(each)
+}
+
+// latencyOf is the medians of runs at a rate.
+func latencyOf(runs []Poisoned) *PoisonLatency {
+	return &PoisonLatency{
+		P50: medianOf(runs, func(p Poisoned) float64 { return p.flowed.p50.Seconds() }),
+		P99: medianOf(runs, func(p Poisoned) float64 { return p.flowed.p99.Seconds() }),
+	}
+}
+
+// PartText is a part that is kept, in percent, and its noise, which one pair alone
+// does not have.
+func (c *PoisonClass) PartText(kept, noise float64) string {
+	if len(c.clean) < 2 {
+		return fmt.Sprintf("%.1f %% (–)", 100*kept)
+	}
+	return fmt.Sprintf("%.1f %% (%.1f)", 100*kept, 100*noise)
 }
 
 // String is the class in a line.
 func (c *PoisonClass) String() string {
-	text := fmt.Sprintf("%.1f %% of the records a second are kept (noise %.1f %%), %.1f %% of those a CPU second of the role (%.1f %%), %.1f %% of all (%.1f %%); %d bad, each a %s (%s)",
-		100*c.Kept, 100*c.Noise, 100*c.KeptCPU, 100*c.NoiseCPU, 100*c.KeptAllCPU, 100*c.NoiseAll, c.Bad, c.Becomes, c.Reason)
+	text := fmt.Sprintf("kept (noise) of the records a second %s, of those a CPU second of the role %s, of all %s; %d bad, each a %s (%s)",
+		c.PartText(c.Kept, c.Noise), c.PartText(c.KeptCPU, c.NoiseCPU), c.PartText(c.KeptAllCPU, c.NoiseAll), c.Bad, c.Becomes, c.Reason)
 	if c.CleanInserts > 0 {
-		text += fmt.Sprintf("; %d INSERTs instead of %d", c.Inserts, c.CleanInserts)
+		text += fmt.Sprintf("; %g INSERTs instead of %g", c.Inserts, c.CleanInserts)
 	}
 	if l, w := c.Latency, c.LatencyWithout; l != nil {
 		text += fmt.Sprintf("; p50 %.3f s instead of %.3f, p99 %.3f s instead of %.3f", l.P50, w.P50, l.P99, w.P99)
