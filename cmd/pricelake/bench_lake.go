@@ -24,7 +24,8 @@ machine and with the same rows, from the start to the last row that can be read:
   Kafka engine   ClickHouse's own, into the same table: as its documentation
                  sets it up, and at the best of a sweep of its settings
   ceiling        ready-made native blocks into the same table, over one and over
-                 two connections: what this server takes at all
+                 two connections: what this server takes at all; and the faster of
+                 these for as long as pricelake took, so that as much is merged
 
 Broker and ClickHouse are processes of their own; CPU time and memory are those
 of the role's process. Rows are counted through ClickHouse's HTTP interface.
@@ -127,6 +128,7 @@ func (c *cli) benchLakeTable(r *bench.LakeReport) {
 		{"Kafka engine as documented", rate(r.KafkaEngineRowsPerSecond), times(r.RatioKafkaEngine)},
 		{"Kafka engine, " + r.KafkaEngineBest, rate(r.KafkaEngineBestRowsPerSecond), times(r.RatioKafkaEngineBest)},
 		{fmt.Sprintf("ceiling, %d connection(s)", r.CeilingConnections), rate(r.CeilingRowsPerSecond), times(r.RatioCeiling)},
+		{"the same for as long as pricelake took", rate(r.CeilingKeptUpRowsPerSecond), times(r.RatioCeilingKeptUp)},
 	})
 	c.out.line("pricelake: %.1f MB/s, %.2f CPU s per million rows, peak %d MiB, %d parts; runs differ by %.1f %%",
 		r.MegabytesPerSecond, r.CPUSecondsPerMillionRows, r.PeakRSSBytes>>20, r.Parts, 100*r.Noise)

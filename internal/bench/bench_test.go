@@ -65,12 +65,14 @@ func TestReportTakesMediansAndTheBest(t *testing.T) {
 		}
 		return rs
 	}
-	r := LakeReport{Sink: runs(1, 4, 2), Engine: runs(20, 10, 40), EngineBest: runs(16), Ceiling: map[int][]Run{1: runs(2), 2: runs(1)}}
+	r := LakeReport{Sink: runs(1, 4, 2), Engine: runs(20, 10, 40), EngineBest: runs(16), Ceiling: map[int][]Run{1: runs(2), 2: runs(1)},
+		CeilingKeptUp: runs(8, 4, 5)}
+	r.CeilingKeptUp[2].Rows = 4000
 	r.finish()
 	if r.RowsPerSecond != 500 || r.CPUSecondsPerMillionRows != 2000 || r.PeakRSSBytes != 4 {
 		t.Errorf("%+v", r)
 	}
-	if r.RatioKafkaEngine != 10 || r.RatioKafkaEngineBest != 8 || r.RatioCeiling != 0.5 || r.CeilingConnections != 2 || r.Noise != 1.5 {
+	if r.RatioKafkaEngine != 10 || r.RatioKafkaEngineBest != 8 || r.RatioCeiling != 0.5 || r.RatioCeilingKeptUp != 2 || r.CeilingConnections != 2 || r.Noise != 1.5 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -118,7 +120,7 @@ func TestLake(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]float64{"rows": report.RowsPerSecond, "engine": report.RatioKafkaEngine, "best": report.RatioKafkaEngineBest,
-		"ceiling": report.RatioCeiling, "CPU": report.CPUSecondsPerMillionRows, "memory": float64(report.PeakRSSBytes)} {
+		"ceiling": report.RatioCeiling, "ceiling kept up": report.RatioCeilingKeptUp, "CPU": report.CPUSecondsPerMillionRows, "memory": float64(report.PeakRSSBytes)} {
 		if value <= 0 {
 			t.Errorf("%s: %v in %+v", name, value, report)
 		}

@@ -96,7 +96,9 @@ func (b *lakeBench) engineRun(ctx context.Context, s engineSetting, rows int64) 
 		if run.Took, err = b.sql.awaitRows(ctx, "prices", rows, start, nil); err != nil {
 			return run, err
 		}
-		run, err = b.finished(ctx, run.Took, before)
+		if run, err = b.finished(ctx, run.Took, before); err == nil {
+			err = b.onceEach(ctx)
+		}
 	} else {
 		run.Rows, run.Took, err = b.sql.awaitSome(ctx, rows, start)
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -53,6 +54,8 @@ type LakeReport struct {
 	KafkaEngineBest              string  `json:"kafka_engine_best_settings"`
 	CeilingRowsPerSecond         float64 `json:"ceiling_rows_per_second"`
 	CeilingConnections           int     `json:"ceiling_connections"`
+	// CeilingKeptUp is what the server takes for as long as the product took.
+	CeilingKeptUpRowsPerSecond float64 `json:"ceiling_kept_up_rows_per_second"`
 
 	// The same of the servers, while our process loads.
 	ClickHouseCPUSecondsPerMillionRows float64 `json:"clickhouse_cpu_seconds_per_million_rows"`
@@ -61,6 +64,7 @@ type LakeReport struct {
 	RatioKafkaEngine     float64 `json:"ratio_kafka_engine"`
 	RatioKafkaEngineBest float64 `json:"ratio_kafka_engine_best"`
 	RatioCeiling         float64 `json:"ratio_ceiling"`
+	RatioCeilingKeptUp   float64 `json:"ratio_ceiling_kept_up"`
 	// Noise is how far two runs of the very same thing were apart at most, as
 	// a part of their median: a smaller difference means nothing.
 	Noise float64 `json:"noise"`
@@ -71,6 +75,19 @@ type LakeReport struct {
 	Engine     []Run         `json:"-"`
 	EngineBest []Run         `json:"-"`
 	Ceiling    map[int][]Run `json:"-"` // by connections
+	// CeilingKeptUp is over the number of connections that was faster.
+	CeilingKeptUp []Run `json:"-"`
+}
+
+// fastestCeiling is the number of connections over which ready-made blocks were
+// inserted the fastest, and how fast.
+func (r *LakeReport) fastestCeiling() (connections int, rate float64) {
+	for n, runs := range r.Ceiling {
+		if of := median(runs).RowsPerSecond(); of > rate {
+			connections, rate = n, of
+		}
+	}
+	return connections, rate
 }
 
 // finish computes medians and ratios.
@@ -94,16 +111,16 @@ func (r *LakeReport) finish() {
 	if len(r.EngineBest) > 0 {
 		r.KafkaEngineBestRowsPerSecond = median(r.EngineBest).RowsPerSecond()
 	}
-	for connections, runs := range r.Ceiling {
-		if rate := median(runs).RowsPerSecond(); rate > r.CeilingRowsPerSecond {
-			r.CeilingRowsPerSecond, r.CeilingConnections = rate, connections
-		}
+	r.CeilingConnections, r.CeilingRowsPerSecond = r.fastestCeiling()
+	if len(r.CeilingKeptUp) > 0 {
+		r.CeilingKeptUpRowsPerSecond = median(r.CeilingKeptUp).RowsPerSecond()
 	}
 	// The documented setting is one of those that may be the best.
 	r.KafkaEngineBestRowsPerSecond = max(r.KafkaEngineBestRowsPerSecond, r.KafkaEngineRowsPerSecond)
 	r.RatioKafkaEngine = ratio(r.RowsPerSecond, r.KafkaEngineRowsPerSecond)
 	r.RatioKafkaEngineBest = ratio(r.RowsPerSecond, r.KafkaEngineBestRowsPerSecond)
 	r.RatioCeiling = ratio(r.RowsPerSecond, r.CeilingRowsPerSecond)
+	r.RatioCeilingKeptUp = ratio(r.RowsPerSecond, r.CeilingKeptUpRowsPerSecond)
 }
 
 func ratio(a, b float64) float64 {
@@ -113,9 +130,10 @@ func ratio(a, b float64) float64 {
 	return a / b
 }
 
-// median is the run in the middle, of an even number the slower one of the two.
+// median is the run in the middle by its rate, of an even number the slower one of the
+// two.
 func median(runs []Run) Run {
-	sorted := slices.SortedFunc(slices.Values(runs), func(a, b Run) int { return int(a.Took - b.Took) })
+	sorted := slices.SortedFunc(slices.Values(runs), func(a, b Run) int { return cmp.Compare(b.RowsPerSecond(), a.RowsPerSecond()) })
 	return sorted[len(sorted)/2]
 }
 
