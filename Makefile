@@ -22,7 +22,7 @@ stop-services: ## what they hold is kept
 	.ci/services stop
 
 life: ## roles stopped, rolled and killed on Apache Kafka: TestLife alone; a machine with other work to do fails it
-	CI=true go test -v -timeout 20m -run 'TestLife$$' ./internal/e2e
+	CI=true go test -v -timeout 30m -run 'TestLife$$' ./internal/e2e
 
 mutants: ## plant known faults one by one and show what finds each
 	.ci/mutants
