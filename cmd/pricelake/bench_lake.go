@@ -54,7 +54,7 @@ and taken over.`,
 	f.IntVar(&o.Runs, "runs", 3, "runs of each; medians are reported")
 	f.IntVar(&o.Partitions, "partitions", 3, "partitions of the topic")
 	f.StringVar(&o.Profile, "profile", "", "folder for CPU and allocation profiles of the first run of the role")
-	f.StringSliceVar(&o.Only, "only", nil, "what to measure of sink, ceiling (which needs the sink) and engine")
+	f.StringSliceVar(&o.Only, "only", nil, "what to measure of sink, ceiling (and the sink with it) and engine")
 	f.IntVar(&latency.Rate, "rate", 0, "prices a second: measure how long they take")
 	f.IntVar(&latency.Samples, "samples", 300, "prices to measure with --rate")
 	f.IntVar(&o.Pairs, "pairs", 0, "pairs of runs, with intents and without: measure what intents cost")

@@ -13,37 +13,28 @@ import (
 // ceilingRows is the size of a ready-made block: that of the product's default.
 const ceilingRows = 100_000
 
-// ceiling inserts ready-made native blocks: what the server takes when nobody
-// has to read, decode or encode anything. The blocks are those of the rows that
+// ceiling inserts ready-made native blocks once more: what the server takes when
+// nobody has to read, decode or encode anything. The blocks are those of the rows that
 // the product loaded, in the order of the log, compressed. The rows once are there
 // before the server has merged most of them, which it does while the product still
 // loads; so the faster number of connections is also kept up for as long as the
 // product took.
-func (b *lakeBench) ceiling(ctx context.Context) error {
-	blocks, err := b.readyBlocks(ctx)
-	if err != nil {
-		return err
-	}
-	b.report.Ceiling = map[int][]Run{}
+func (b *lakeBench) ceiling(ctx context.Context, blocks [][]byte, round int) error {
 	for _, connections := range []int{1, 2} {
-		for i := range b.Runs {
-			run, err := b.ceilingRun(ctx, blocks, connections, 0)
-			if err != nil {
-				return err
-			}
-			b.report.Ceiling[connections] = append(b.report.Ceiling[connections], run)
-			b.Progress("ceiling, %d connection(s), %d: %v", connections, i+1, run)
-		}
-	}
-	fastest, _ := b.report.fastestCeiling()
-	for i := range b.Runs {
-		run, err := b.ceilingRun(ctx, blocks, fastest, median(b.report.Sink).Took)
+		run, err := b.ceilingRun(ctx, blocks, connections, 0)
 		if err != nil {
 			return err
 		}
-		b.report.CeilingKeptUp = append(b.report.CeilingKeptUp, run)
-		b.Progress("ceiling, %d connection(s), kept up, %d: %v", fastest, i+1, run)
+		b.report.Ceiling[connections] = append(b.report.Ceiling[connections], run)
+		b.Progress("ceiling, %d connection(s), %d: %v", connections, round, run)
 	}
+	fastest, _ := b.report.fastestCeiling()
+	run, err := b.ceilingRun(ctx, blocks, fastest, median(b.report.Sink).Took)
+	if err != nil {
+		return err
+	}
+	b.report.CeilingKeptUp = append(b.report.CeilingKeptUp, run)
+	b.Progress("ceiling, %d connection(s), kept up, %d: %v", fastest, round, run)
 	return nil
 }
 

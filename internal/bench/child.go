@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 
 	"github.com/pricelake/pricelake/internal/app"
@@ -56,7 +57,12 @@ func RunChild(ctx context.Context, args []string, getenv func(string) string, st
 	return fmt.Errorf("no child %q: this command is run by `pricelake bench` itself", args)
 }
 
+// brokerGC lets the broker use four times its few megabytes before it collects: it makes
+// them anew with every answer, and is not what is measured.
+const brokerGC = 400
+
 func runBroker(ctx context.Context, dir, addr string, log *slog.Logger) error {
+	debug.SetGCPercent(brokerGC)
 	lock, err := embed.LockDir(dir)
 	if err != nil {
 		return err

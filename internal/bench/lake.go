@@ -24,7 +24,7 @@ type LakeOptions struct {
 	// nothing else.
 	Pairs int
 	// Only, if not empty, says what is measured of sink, ceiling and engine.
-	// The ceiling needs the sink.
+	// The ceiling needs the sink, which is measured with it.
 	Only []string
 	// engineAlso is added to every setting of the Kafka engine, for tests.
 	engineAlso []string
@@ -52,7 +52,7 @@ func Lake(ctx context.Context, o LakeOptions) (_ *LakeReport, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	b := &lakeBench{LakeOptions: o, servers: s, report: &LakeReport{},
+	b := &lakeBench{LakeOptions: o, servers: s, report: &LakeReport{Ceiling: map[int][]Run{}},
 		sql: newSQLClient(s.ClickHouse.HTTPURL(), s.ClickHouse.Operator())}
 	defer b.sql.close()
 	if err := s.SetUp(ctx, o.Partitions); err != nil {
@@ -64,15 +64,14 @@ func Lake(ctx context.Context, o LakeOptions) (_ *LakeReport, err error) {
 	if o.Pairs > 0 {
 		return b.report, b.intents(ctx)
 	}
-	for _, step := range []struct {
-		name string
-		run  func(context.Context) error
-	}{{"sink", b.sinkRuns}, {"ceiling", b.ceiling}, {"engine", b.engine}} {
-		if len(b.Only) > 0 && !slices.Contains(b.Only, step.name) {
-			continue
+	if b.wants("sink") || b.wants("ceiling") {
+		if err := b.rounds(ctx); err != nil {
+			return b.report, err
 		}
-		if err := step.run(ctx); err != nil {
-			return b.report, fmt.Errorf("measuring the %s: %w", step.name, err)
+	}
+	if b.wants("engine") {
+		if err := b.engine(ctx); err != nil {
+			return b.report, fmt.Errorf("measuring the engine: %w", err)
 		}
 	}
 	b.report.finish()
@@ -89,15 +88,31 @@ func (b *lakeBench) fill(ctx context.Context) error {
 	return nil
 }
 
-// sinkRuns measures the product.
-func (b *lakeBench) sinkRuns(ctx context.Context) error {
+// wants says whether a part of the measurement was asked for.
+func (b *lakeBench) wants(part string) bool { return len(b.Only) == 0 || slices.Contains(b.Only, part) }
+
+// rounds measures the product and the ceiling in turn: what else the machine does, and
+// what its file system has to do for what was deleted before, meets both of them.
+func (b *lakeBench) rounds(ctx context.Context) error {
+	var blocks [][]byte
 	for i := range b.Runs {
 		run, err := b.sinkRun(ctx, i)
 		if err != nil {
-			return err
+			return fmt.Errorf("measuring the sink: %w", err)
 		}
 		b.report.Sink = append(b.report.Sink, run)
 		b.Progress("pricelake %d: %v", i+1, run)
+		if !b.wants("ceiling") {
+			continue
+		}
+		if blocks == nil {
+			if blocks, err = b.readyBlocks(ctx); err != nil {
+				return err
+			}
+		}
+		if err := b.ceiling(ctx, blocks, i+1); err != nil {
+			return fmt.Errorf("measuring the ceiling: %w", err)
+		}
 	}
 	return nil
 }
