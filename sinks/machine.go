@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"fmt"
+	"slices"
 )
 
 // phase is what the machine waits for. The way of a range is
@@ -125,7 +126,7 @@ func (m *machine) take(offsets []int64, in Intent) {
 // remain finds out what of the range is neither done nor refused. It takes the
 // segment's memory.
 func (m *machine) remain() {
-	m.rest = m.rest[:0]
+	m.rest = slices.Grow(m.rest[:0], len(m.offsets))
 	pending := m.pending
 	for i := range m.offsets {
 		for len(pending) > 0 && pending[0].Index < i {
