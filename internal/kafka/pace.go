@@ -13,8 +13,13 @@ import (
 // parallel.
 type pace struct{ limit *rate.Limiter }
 
+// paceShare is the part of the turns that is handed out one after the other: those that
+// come at once after a rest are made up for within twenty seconds, over which there are
+// no more than so many a second.
+const paceShare = 0.95
+
 func newPace(perSecond float64) pace {
-	return pace{rate.NewLimiter(rate.Limit(perSecond), int(math.Ceil(perSecond)))}
+	return pace{rate.NewLimiter(rate.Limit(paceShare*perSecond), int(math.Ceil(perSecond)))}
 }
 
 // turn takes the next turn and says when it is.
