@@ -26,11 +26,12 @@ type fetcher struct {
 
 	id     stream.TopicID
 	leader int32 // -1: not known
+	epoch  int32 // of the leader: a later one has the broker refuse (KIP-320)
 	fails  int
 }
 
 func newFetcher(client *kgo.Client, tp stream.TopicPartition) *fetcher {
-	return &fetcher{client: client, admin: kadm.NewClient(client), tp: tp, maxBytes: fetchMaxBytes / 2, leader: -1}
+	return &fetcher{client: client, admin: kadm.NewClient(client), tp: tp, maxBytes: fetchMaxBytes / 2, leader: -1, epoch: -1}
 }
 
 // fetched is the answer to one fetch.
@@ -66,25 +67,31 @@ func (f *fetcher) fetch(ctx context.Context, from int64, maxWait time.Duration) 
 	}
 }
 
-func (f *fetcher) try(ctx context.Context, from int64, maxWait time.Duration) (fetched, error) {
+// ask is one fetch of what there is from an offset on.
+func (f *fetcher) ask(ctx context.Context, from int64, maxWait time.Duration) (*kmsg.FetchResponseTopicPartition, error) {
 	if f.leader < 0 {
 		if err := f.findLeader(ctx); err != nil {
-			return fetched{}, err
+			return nil, err
 		}
 	}
 	resp, err := f.client.Broker(int(f.leader)).RetriableRequest(ctx, f.request(from, maxWait))
 	if err != nil {
-		return fetched{}, err
+		return nil, err
 	}
 	r := resp.(*kmsg.FetchResponse)
 	if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
-		return fetched{}, err
+		return nil, err
 	}
 	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
-		return fetched{}, fmt.Errorf("the broker answered with %d topics", len(r.Topics))
+		return nil, fmt.Errorf("the broker answered with %d topics", len(r.Topics))
 	}
 	p := &r.Topics[0].Partitions[0]
-	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+	return p, kerr.ErrorForCode(p.ErrorCode)
+}
+
+func (f *fetcher) try(ctx context.Context, from int64, maxWait time.Duration) (fetched, error) {
+	p, err := f.ask(ctx, from, maxWait)
+	if err != nil {
 		return fetched{}, err
 	}
 	parsed, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
@@ -103,6 +110,7 @@ func (f *fetcher) request(from int64, maxWait time.Duration) *kmsg.FetchRequest 
 	p := kmsg.NewFetchRequestTopicPartition()
 	p.Partition = f.tp.Partition
 	p.FetchOffset = from
+	p.CurrentLeaderEpoch = f.epoch
 	p.PartitionMaxBytes = f.maxBytes
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic, t.TopicID = f.tp.Topic, f.id
@@ -144,7 +152,7 @@ func (f *fetcher) findLeader(ctx context.Context) error {
 	if p.Leader < 0 {
 		return kerr.LeaderNotAvailable
 	}
-	f.id, f.leader = stream.TopicID(t.ID), p.Leader
+	f.id, f.leader, f.epoch = stream.TopicID(t.ID), p.Leader, p.LeaderEpoch
 	return nil
 }
 

@@ -29,7 +29,7 @@ func (s *gatherSink) Gather(_ context.Context, b stream.Batch) (taken, bytes int
 		if s.doubt || s.odd > 0 && r.Offset == s.odd {
 			break
 		}
-		s.got = append(s.got, r)
+		s.got = append(s.got, r.Clone())
 		taken++
 	}
 	return taken, s.fixed + s.columns*len(s.got)

@@ -153,6 +153,9 @@ type member struct {
 	id    string // the group's name for this member
 	owned map[stream.TopicPartition]*assignment
 	stuck map[stream.TopicPartition]*progress // assigned, but cannot be read
+	wake  context.CancelFunc                  // ends the poll under way
+	// detached are the partitions that the client is to fetch again, and from where on.
+	detached map[*assignment]kgo.EpochOffset
 }
 
 func (m *member) options(ctx context.Context) []kgo.Opt {

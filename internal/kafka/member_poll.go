@@ -13,13 +13,16 @@ import (
 // waits for a worker: a full queue pauses its own partition only.
 func (m *member) poll(ctx context.Context) {
 	for ctx.Err() == nil {
-		fetches := m.client.PollRecords(ctx, pollRecords)
+		polling, polled := m.polling(ctx)
+		fetches := m.client.PollRecords(polling, pollRecords)
+		polled()
 		for _, fetch := range fetches {
 			for i := range fetch.Topics {
 				m.dispatch(&fetch.Topics[i])
 			}
 		}
 		fetches.EachError(func(topic string, partition int32, err error) { m.fetchFailed(ctx, topic, partition, err) })
+		m.attach()
 		// Also after an empty poll: one that returned an error counts as
 		// polled, and would hold up every rebalance.
 		m.client.AllowRebalance()

@@ -29,6 +29,8 @@ type queue struct {
 	since   time.Time // when the first of records was queued
 	latest  time.Time // when the last of them was
 	full    bool
+	// detached: the worker fetches by itself, and the client does not.
+	detached bool
 }
 
 func newQueue(maxRecords int, maxBytes func() int, at int64) *queue {
@@ -42,6 +44,9 @@ func newQueue(maxRecords int, maxBytes func() int, at int64) *queue {
 func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.detached {
+		return // it will come again
+	}
 	queued := false
 	for _, r := range rs {
 		if r.Offset < q.next {
@@ -60,14 +65,21 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 	if queued {
 		q.latest = time.Now()
 	}
-	q.held(q.bytes + q.working)
-	if !q.full && q.holds(q.maxRecords, q.maxBytes()) {
-		q.full = true
-		q.pause()
-	}
+	q.fill()
 	select {
 	case q.wake <- struct{}{}:
 	default:
+	}
+}
+
+// fill counts what was appended, and stops the fetching if it is enough; mu is held.
+func (q *queue) fill() {
+	q.held(q.bytes + q.working)
+	if !q.full && q.holds(q.maxRecords, q.maxBytes()) {
+		q.full = true
+		if !q.detached {
+			q.pause()
+		}
 	}
 }
 
@@ -198,8 +210,9 @@ func (q *queue) most() int {
 // relax resumes the fetching when less than so much is held; mu is held.
 func (q *queue) relax(records, bytes int) {
 	if q.full && !q.holds(records, bytes) {
-		q.full = false
-		q.resume()
+		if q.full = false; !q.detached {
+			q.resume()
+		}
 	}
 }
 

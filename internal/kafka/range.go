@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pricelake/pricelake/internal/stream"
@@ -124,6 +125,7 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 	if r.BufferBytes > 0 {
 		s.budget = newBudget(int(r.BufferBytes))
 	}
+	var rooms sync.Pool
 	paces := map[string]pace{}
 	for _, topic := range s.topics {
 		paces[topic] = newPace(perSecond)
@@ -138,6 +140,9 @@ func (r Range) Run(ctx context.Context, open stream.OpenRange) error {
 			},
 			pace:   paces[a.Topic].turn,
 			commit: a.commit, points: r.Config.Failpoints,
+		}
+		if flush.Gather > 0 {
+			w.backlog = newBacklog(log.client, a.TopicPartition, a.at.id, &rooms)
 		}
 		if !flush.Apart && len(s.apart) > 0 {
 			w.openTurn = func() (done func()) { return others.take(a) }

@@ -31,6 +31,9 @@ const plainRanges = 16
 
 // gathers reports whether what waits is to be handed to the sink now.
 func (w *rangeWorker) gathers(p pending) bool {
+	if w.backlog != nil && w.backlog.on && !p.full {
+		return true // it may be fetched when nothing waits
+	}
 	if !w.canGather || w.flush.Gather < 0 || w.plain > 0 || p.waiting == 0 {
 		return false
 	}
@@ -56,9 +59,13 @@ func (w *rangeWorker) pending() pending {
 // sink as much as a long one. What the sink does not take waits again, and is written
 // as a range of its own.
 func (w *rangeWorker) gather(ctx context.Context, sink stream.Gatherer) {
+	w.takeBacklog()
 	g, since, most := &w.gathered, w.queue.pending().since, w.queue.most()
 	for !g.complete(w.flush) {
 		p, next := w.queue.takePage(w.flush.Rows - g.records)
+		if p == nil && w.refill(ctx) {
+			continue
+		}
 		if p == nil {
 			break
 		}
@@ -73,7 +80,9 @@ func (w *rangeWorker) gather(ctx context.Context, sink stream.Gatherer) {
 		held := w.queue.keep(g.bytes)
 		g.cut = g.cut || held > most+most/4 && g.records >= min(w.flush.Gather, w.flush.Rows)
 	}
-	w.queue.keep(g.bytes)
+	if w.queue.keep(g.bytes); w.backlog != nil {
+		w.backlog.batches.free(w.queue)
+	}
 }
 
 // add takes out of a page its first so many records, which the sink has taken.
@@ -99,6 +108,9 @@ func (w *rangeWorker) stopGathering(p *page, since time.Time) {
 	w.queue.giveBack(p, since)
 	if w.plain = 1; w.gathered.records > 0 {
 		w.gathered.cut, w.plain = true, plainRanges
+	}
+	if w.backlog != nil && w.backlog.on {
+		w.leaveBacklog(w.queue.position()) // it is only fetched to be gathered
 	}
 }
 

@@ -70,11 +70,12 @@ type lakeSink struct {
 
 // Gather implements stream.Gatherer.
 func (s *lakeSink) Gather(_ context.Context, b stream.Batch) (taken, bytes int) {
-	b.Records = append(s.gathered.Records, b.Records...)
-	s.taken.Add(int64(len(b.Records) - len(s.gathered.Records)))
-	taken = len(b.Records) - len(s.gathered.Records)
-	s.gathered = b
-	return taken, 100 * len(b.Records)
+	s.taken.Add(int64(len(b.Records)))
+	s.gathered.Topic, s.gathered.TopicID, s.gathered.Partition = b.Topic, b.TopicID, b.Partition
+	for i := range b.Records { // their memory is somebody else's then
+		s.gathered.Records = append(s.gathered.Records, b.Records[i].Clone())
+	}
+	return len(b.Records), 100 * len(s.gathered.Records)
 }
 
 // WriteGathered implements stream.Gatherer.

@@ -35,6 +35,7 @@ type rangeWorker struct {
 	canGather bool      // the sink is a stream.Gatherer
 	gathered  gathered  // what the sink took and has not written
 	plain     int       // how many ranges are not to be gathered
+	backlog   *backlog  // nil: the client fetches everything
 }
 
 func (w *rangeWorker) run(ctx context.Context) {

@@ -73,9 +73,9 @@ func (s *sizes) worker(m *member, partition int32, flush Flush, perSecond float6
 	return w
 }
 
-// backlog feeds a partition as polls would, n records of about 400 bytes each in
+// feedBacklog feeds a partition as polls would, n records of about 400 bytes each in
 // all, and returns the most the process held.
-func backlog(m *member, queues []*queue, n int) int {
+func feedBacklog(m *member, queues []*queue, n int) int {
 	const poll = 1000
 	most := 0
 	for next := int64(0); next < int64(n); {
@@ -118,7 +118,7 @@ func TestBacklogBesideIdlePartitions(t *testing.T) {
 			if partitions > 1 {
 				m.owned[stream.TopicPartition{Topic: "t", Partition: 1}].queue.push(records(0, 1), stream.TopicID{})
 			}
-			most := backlog(m, []*queue{w.queue}, 400_000)
+			most := feedBacklog(m, []*queue{w.queue}, 400_000)
 			time.Sleep(time.Minute)
 			m.endAll(time.Second, false)
 			m.workers.Wait()
@@ -155,7 +155,7 @@ func TestBacklogEverywhere(t *testing.T) {
 				queues = append(queues, s.worker(m, p, Flush{Interval: time.Second}, 4).queue)
 				all = append(all, s)
 			}
-			most := backlog(m, queues, 30_000)
+			most := feedBacklog(m, queues, 30_000)
 			time.Sleep(time.Minute)
 			m.endAll(time.Second, false)
 			m.workers.Wait()

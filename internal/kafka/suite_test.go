@@ -130,6 +130,8 @@ func conform(t *testing.T, start func(*testing.T) *cluster) {
 		"gathered range with an end":                   gathering(testRangeIdle),
 		"gathered range with a gap":                    gathering(testRangeGap),
 		"gathered range with one settlement":           gathering(testRangeSettlesOnce),
+		"gathered range with a backlog":                gathering(testRangeBacklog),
+		"gathered range with aborted transactions":     gathering(testRangeBacklogAborted),
 		"quarantine of a topic made again":             testQuarantineTopicRecreated,
 		"quarantine of a log cut short":                testQuarantineTruncated,
 		"window":                                       testWindow,

@@ -50,6 +50,13 @@ type waiting struct {
 
 // push appends a record and returns its size.
 func (w *waiting) push(r *kgo.Record, id stream.TopicID) (bytes int) {
+	*w.place() = fromClient(r, id)
+	return w.placed()
+}
+
+// place is where the next record is to be put; placed appends what was put there, and
+// returns its size.
+func (w *waiting) place() *stream.Record {
 	if len(w.pages) == 0 {
 		w.pages = append(w.pages, w.small())
 	}
@@ -58,7 +65,11 @@ func (w *waiting) push(r *kgo.Record, id stream.TopicID) (bytes int) {
 		p = w.empty()
 		w.pages = append(w.pages, p)
 	}
-	p.room[p.to] = fromClient(r, id)
+	return &p.room[p.to]
+}
+
+func (w *waiting) placed() (bytes int) {
+	p := w.pages[len(w.pages)-1]
 	bytes = p.room[p.to].Size()
 	p.to++
 	p.bytes += bytes
