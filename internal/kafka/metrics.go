@@ -48,7 +48,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		batches:  counter("batches_total", "Batches settled by this process.", "group", "topic"),
 		commits:  counter("commits_total", "Successful commits of offsets.", "group"),
 		aborts:   counter("transaction_aborts_total", "Transactions aborted.", "group", "reason"),
-		retries:  counter("retries_total", "Steps that failed and are tried again: open, handle, write, publish, commit.", "group", "topic", "step"),
+		retries:  counter("retries_total", "Steps that failed and are tried again: open, fetch (of a backlog), handle, write, publish, commit.", "group", "topic", "step"),
 		restarts: counter("member_restarts_total", "Times a member left its group and joined anew.", "group", "reason"),
 		lost:     counter("records_expired_total", "Offsets that retention deleted before the group had read them.", "group", "topic"),
 		paused:   counter("partition_pauses_total", "Times a partition's fetching was paused because its queue was full.", "group", "topic"),
