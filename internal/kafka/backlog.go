@@ -29,13 +29,16 @@ const (
 	backlogPatience = 5 * time.Second
 	// backlogRest is how long the client fetches after something went wrong.
 	backlogRest = 10 * time.Second
+	// unusualRest is that after what only the client reads: there is likely to be more.
+	unusualRest = time.Minute
+	// leastFetchBytes is asked for however little a partition may hold.
+	leastFetchBytes = 16 << 10
 )
 
 // newBacklog returns the backlog of an assignment; rooms has spare memory.
 func newBacklog(client *kgo.Client, tp stream.TopicPartition, id stream.TopicID, rooms *sync.Pool) *backlog {
 	b := &backlog{fetcher: newFetcher(client, tp)}
-	b.fetcher.maxBytes = rangeFetchBytes // a larger batch comes whole all the same
-	b.batches = batches{topic: tp.Topic, id: id, partition: tp.Partition, epoch: -1, rooms: rooms}
+	b.batches = batches{topic: tp.Topic, id: id, partition: tp.Partition, rooms: rooms}
 	return b
 }
 
@@ -59,6 +62,13 @@ func (b *backlog) fetch(ctx context.Context, stopping <-chan struct{}, from int6
 	return p, err
 }
 
+// free gives back memory that nothing needs; b may be nil.
+func (b *backlog) free(q *queue) {
+	if b != nil {
+		b.batches.free(q)
+	}
+}
+
 // refill fetches more of a backlog into the queue, which is empty, and reports whether
 // it moved on.
 func (w *rangeWorker) refill(ctx context.Context) bool {
@@ -66,21 +76,27 @@ func (w *rangeWorker) refill(ctx context.Context) bool {
 	if b == nil || !b.on || w.ending() || !w.queue.open() {
 		return false
 	}
-	from := w.queue.position()
+	from := w.queue.position().Offset
+	// What it becomes takes several times its bytes, at each partition at once.
+	b.fetcher.maxBytes = int32(min(rangeFetchBytes, max(w.queue.most()/8, leastFetchBytes))) //nolint:gosec // it is small
 	p, err := b.fetch(ctx, w.stopping, from)
 	if err == nil {
 		w.progress.seen(p.HighWatermark)
 		err = w.queue.refill(p, &b.batches)
 	}
-	at := w.queue.position()
-	if err != nil {
+	at := w.queue.position().Offset
+	unusual := errors.Is(err, errUnusual)
+	switch {
+	case unusual:
+		b.rest = time.Now().Add(unusualRest)
+	case err != nil:
 		b.fetcher.leader, b.rest = -1, time.Now().Add(backlogRest)
 	}
-	if err != nil && !errors.Is(err, errUnusual) && !w.ending() {
+	if err != nil && !unusual && !w.ending() {
 		w.failed("fetch", "fetching a backlog failed; the consumer goes on", err)
 	}
 	if err != nil || at == from || p.LastStableOffset-at < int64(w.flush.Gather) {
-		w.leaveBacklog(at)
+		w.leaveBacklog()
 	}
 	return at > from
 }
@@ -95,7 +111,7 @@ func (w *rangeWorker) takeBacklog() {
 }
 
 // leaveBacklog has the client go on at what comes next.
-func (w *rangeWorker) leaveBacklog(at int64) {
+func (w *rangeWorker) leaveBacklog() {
 	w.backlog.on = false
-	w.member.goOn(w.assignment, kgo.EpochOffset{Epoch: w.backlog.batches.epoch, Offset: at})
+	w.member.goOn(w.assignment, w.queue.position())
 }

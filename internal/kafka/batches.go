@@ -25,7 +25,7 @@ type batches struct {
 	rooms   *sync.Pool // of *[]byte, which were room
 	room    []byte     // what was decompressed of the last answer
 	from    int64      // the position: the next record wanted
-	epoch   int32      // of the leader, of the last batch; -1: there was none
+	epoch   int32      // of the leader, of the last batch of the last answer; -1: it had none
 	aborted map[int64][]int64
 }
 
@@ -57,7 +57,7 @@ func (b *batches) read(p *kmsg.FetchResponseTopicPartition, from int64, place fu
 			b.room = *room
 		}
 	}
-	b.from, b.room, b.aborted = from, b.room[:0], nil
+	b.from, b.epoch, b.room, b.aborted = from, -1, b.room[:0], nil
 	for _, a := range p.AbortedTransactions {
 		if b.aborted == nil {
 			b.aborted = make(map[int64][]int64)
@@ -99,7 +99,7 @@ func (b *batches) batch(in []byte, place func() *stream.Record, placed func()) e
 		return errUnusual
 	}
 	var h kmsg.RecordBatch
-	if err := h.UnsafeReadFrom(in); err != nil {
+	if err := h.UnsafeReadFrom(in); err != nil || h.NumRecords < 0 || h.LastOffsetDelta < 0 {
 		return errUnusual
 	}
 	end := h.FirstOffset + int64(h.LastOffsetDelta) + 1

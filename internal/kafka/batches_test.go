@@ -42,7 +42,7 @@ func readByClient(p *kmsg.FetchResponseTopicPartition, from int64) ([]stream.Rec
 }
 
 func testBatches() *batches {
-	return &batches{topic: "t", partition: 1, epoch: -1, rooms: new(sync.Pool)}
+	return &batches{topic: "t", partition: 1, rooms: new(sync.Pool)}
 }
 
 // someBatch is a batch of n records from an offset on, as a producer may send it.
@@ -224,6 +224,8 @@ func TestBatchesLeaveToTheClient(t *testing.T) {
 		"an old format":     with(func(h *kmsg.RecordBatch) { h.Magic = 1 }),
 		"a wrong checksum":  broken,
 		"a record too few":  with(func(h *kmsg.RecordBatch) { h.NumRecords = 2 }),
+		"less than none":    with(func(h *kmsg.RecordBatch) { h.NumRecords, h.LastOffsetDelta = -1, 999 }),
+		"less than a batch": with(func(h *kmsg.RecordBatch) { h.NumRecords, h.LastOffsetDelta = 0, -1 }),
 		"no frame":          with(func(h *kmsg.RecordBatch) { h.Attributes = 3 }),
 		"blocks that refer": with(func(h *kmsg.RecordBatch) { h.Attributes, h.Records = 3, linked }),
 		"a frame that breaks off": with(func(h *kmsg.RecordBatch) {

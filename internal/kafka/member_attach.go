@@ -43,8 +43,18 @@ func (m *member) attach() {
 		}
 	}
 	m.mu.Unlock() // the client calls back with locks of its own held
+	if len(all) == 0 {
+		return
+	}
+	offsets := make(map[string]map[int32]kgo.EpochOffset)
 	for a, at := range all {
-		m.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{a.Topic: {a.Partition: at}})
+		if offsets[a.Topic] == nil {
+			offsets[a.Topic] = make(map[int32]kgo.EpochOffset)
+		}
+		offsets[a.Topic][a.Partition] = at
+	}
+	m.client.SetOffsets(offsets) // once: it ends the fetches of all partitions under way
+	for a := range all {
 		a.queue.attach()
 	}
 }

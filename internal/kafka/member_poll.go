@@ -22,7 +22,9 @@ func (m *member) poll(ctx context.Context) {
 			}
 		}
 		fetches.EachError(func(topic string, partition int32, err error) { m.fetchFailed(ctx, topic, partition, err) })
-		m.attach()
+		if len(fetches) > 0 {
+			m.attach() // a poll that returns nothing at all holds up no rebalance
+		}
 		// Also after an empty poll: one that returned an error counts as
 		// polled, and would hold up every rebalance.
 		m.client.AllowRebalance()

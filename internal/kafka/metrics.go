@@ -51,7 +51,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		retries:  counter("retries_total", "Steps that failed and are tried again: open, fetch (of a backlog), handle, write, publish, commit.", "group", "topic", "step"),
 		restarts: counter("member_restarts_total", "Times a member left its group and joined anew.", "group", "reason"),
 		lost:     counter("records_expired_total", "Offsets that retention deleted before the group had read them.", "group", "topic"),
-		paused:   counter("partition_pauses_total", "Times a partition's fetching was paused because its queue was full.", "group", "topic"),
+		paused:   counter("partition_pauses_total", "Times the consumer stopped fetching a partition: its queue was full, or its worker fetched a backlog.", "group", "topic"),
 		hanging:  counter("hanging_transactions_total", "Transactions that brokers had left open in some partition after their end, and that this process ended there as decided.", "outcome"),
 		quarantined: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pricelake_kafka_quarantined_partitions",

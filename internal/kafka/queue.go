@@ -25,6 +25,7 @@ type queue struct {
 	working int       // bytes that take handed out, until release
 	taken   int       // how many the last take took: about as many will be taken again
 	next    int64     // the position: everything below was queued, or is a marker
+	epoch   int32     // of the leader that had what is before it; -1: not known
 	end     int64     // where committed records end, as far as is known
 	since   time.Time // when the first of records was queued
 	latest  time.Time // when the last of them was
@@ -35,7 +36,7 @@ type queue struct {
 
 func newQueue(maxRecords int, maxBytes func() int, at int64) *queue {
 	return &queue{
-		maxRecords: maxRecords, maxBytes: maxBytes, next: at, records: waiting{spare: new(sync.Pool)},
+		maxRecords: maxRecords, maxBytes: maxBytes, next: at, epoch: -1, records: waiting{spare: new(sync.Pool)},
 		held: func(int) {}, pause: func() {}, resume: func() {}, wake: make(chan struct{}, 1),
 	}
 }
@@ -52,7 +53,7 @@ func (q *queue) push(rs []*kgo.Record, id stream.TopicID) {
 		if r.Offset < q.next {
 			continue
 		}
-		q.next = r.Offset + 1
+		q.next, q.epoch = r.Offset+1, r.LeaderEpoch
 		if r.Attrs.IsControl() {
 			continue
 		}

@@ -3,6 +3,7 @@ package kafka
 import (
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -27,11 +28,12 @@ func (q *queue) open() bool {
 	return !q.full
 }
 
-// position is that behind all that was queued.
-func (q *queue) position() int64 {
+// position is that behind all that was queued, with the leader's epoch there: somebody
+// who goes on there sees by it whether the log was cut short since (KIP-320).
+func (q *queue) position() kgo.EpochOffset {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.next
+	return kgo.EpochOffset{Epoch: q.epoch, Offset: q.next}
 }
 
 // refill appends what was fetched in place of the client. What an earlier one brought
@@ -44,6 +46,9 @@ func (q *queue) refill(p *kmsg.FetchResponseTopicPartition, b *batches) error {
 	}
 	err := b.read(p, q.next, q.records.place, func() { q.bytes += q.records.placed() })
 	q.next, q.end, q.latest = b.from, p.LastStableOffset, time.Now()
+	if b.epoch >= 0 {
+		q.epoch = b.epoch
+	}
 	q.fill()
 	return err
 }

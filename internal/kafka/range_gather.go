@@ -64,6 +64,9 @@ func (w *rangeWorker) gather(ctx context.Context, sink stream.Gatherer) {
 	for !g.complete(w.flush) {
 		p, next := w.queue.takePage(w.flush.Rows - g.records)
 		if p == nil && w.refill(ctx) {
+			if g.records == 0 {
+				since = time.Now() // the range before may have been written for long
+			}
 			continue
 		}
 		if p == nil {
@@ -80,9 +83,8 @@ func (w *rangeWorker) gather(ctx context.Context, sink stream.Gatherer) {
 		held := w.queue.keep(g.bytes)
 		g.cut = g.cut || held > most+most/4 && g.records >= min(w.flush.Gather, w.flush.Rows)
 	}
-	if w.queue.keep(g.bytes); w.backlog != nil {
-		w.backlog.batches.free(w.queue)
-	}
+	w.queue.keep(g.bytes)
+	w.backlog.free(w.queue)
 }
 
 // add takes out of a page its first so many records, which the sink has taken.
@@ -110,7 +112,7 @@ func (w *rangeWorker) stopGathering(p *page, since time.Time) {
 		w.gathered.cut, w.plain = true, plainRanges
 	}
 	if w.backlog != nil && w.backlog.on {
-		w.leaveBacklog(w.queue.position()) // it is only fetched to be gathered
+		w.leaveBacklog() // it is only fetched to be gathered
 	}
 }
 

@@ -134,6 +134,7 @@ func (w *rangeWorker) cutQueue(sink stream.RangeSink) cut {
 		done: func() {
 			w.plain = max(0, w.plain-1)
 			w.queue.recycle(records)
+			w.backlog.free(w.queue)
 		},
 	}
 }
